@@ -1,0 +1,1 @@
+"""Training: loop, state and checkpoints."""

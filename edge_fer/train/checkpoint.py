@@ -1,0 +1,85 @@
+"""Checkpoints: ``*.safetensors`` with all about the network in their metadata. No pickles."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from edge_fer.errors import ModelError
+from edge_fer.files import write_atomic
+from edge_fer.models import build_model
+
+SCHEMA = "edge-fer/checkpoint/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained network and what is known of it.
+
+    Attributes:
+        network: In evaluation mode, on the CPU.
+        metadata: ``model``, ``labels``, ``input_nchw``, ``data``, ``split``, ``metrics``,
+            ``config``, ``command``, ``versions``.
+    """
+
+    network: nn.Module
+    metadata: dict[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The vocabulary, in output order."""
+        return tuple(self.metadata["labels"])
+
+
+def save_checkpoint(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Writes weights (CPU tensors by name) and metadata as one file, atomically."""
+    document = json.dumps({"schema": SCHEMA, **metadata}, sort_keys=True)
+    tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
+    write_atomic(path, lambda file: save_file(tensors, file, metadata={"edge_fer": document}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Builds the network that a checkpoint names and fills it.
+
+    Raises:
+        ModelError: No such file, not a checkpoint of ours, or weights that do not fit.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint")
+    if path.suffix in {".pt", ".pth", ".pkl", ".ckpt"}:
+        raise ModelError(
+            f"{path}: pickled checkpoints can run code when loaded; save it as .safetensors"
+        )
+    try:
+        with safe_open(path, framework="pt") as stream:
+            document = json.loads((stream.metadata() or {}).get("edge_fer", "{}"))
+            weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    if document.get("schema") != SCHEMA:
+        raise ModelError(f"{path}: not an edge-fer checkpoint (no {SCHEMA} metadata)")
+    network = build_model(
+        document["model"],
+        num_classes=len(document["labels"]),
+        in_channels=document["input_nchw"][1],
+    )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its weights do not fit {document['model']} ({error})") from error
+    return Checkpoint(network=network.eval(), metadata=document)
+
+
+def averaged(weights: dict[str, Tensor], average: dict[str, Tensor], decay: float) -> None:
+    """Moves ``average`` towards ``weights`` in place: ``a <- decay * a + (1 - decay) * w``."""
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            if tensor.is_floating_point():
+                average[name].lerp_(tensor, 1 - decay)
+            else:
+                average[name].copy_(tensor)

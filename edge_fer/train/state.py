@@ -1,0 +1,63 @@
+"""The state of an unfinished run: one safetensors file from which it goes on exactly."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edge_fer.errors import ModelError
+from edge_fer.files import write_atomic
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a run is: the next step, and sums over the steps of the current epoch so far.
+
+    Randomness needs no state: order and augmentation are seeded by (seed, epoch, step).
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    best_epoch: int = -1
+    best_accuracy: float = -1.0
+
+    def start_epoch(self, epoch: int) -> None:
+        """Clears the sums."""
+        self.epoch, self.step, self.loss_sum, self.correct, self.seen = epoch, 0, 0.0, 0, 0
+        self.seconds = 0.0
+
+
+def save_state(path: Path, groups: dict[str, dict[str, Tensor]], progress: Progress) -> None:
+    """Writes named groups of tensors (weights, average, momentum) and the progress, atomically."""
+    tensors = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous()
+        for group, members in groups.items()
+        for name, tensor in members.items()
+    }
+    metadata = {"progress": json.dumps(asdict(progress))}
+    write_atomic(path, lambda file: save_file(tensors, file, metadata=metadata))
+
+
+def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], Progress]:
+    """Reads what ``save_state`` wrote.
+
+    Raises:
+        ModelError: The file is not a readable training state.
+    """
+    groups: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as stream:
+            progress = Progress(**json.loads(stream.metadata()["progress"]))
+            for key in stream.keys():  # noqa: SIM118
+                group, name = key.split("/", 1)
+                groups.setdefault(group, {})[name] = stream.get_tensor(key)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a readable training state ({error})") from error
+    return groups, progress
