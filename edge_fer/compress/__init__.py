@@ -1,0 +1,1 @@
+"""Calibration, quantization and audit."""

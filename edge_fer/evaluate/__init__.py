@@ -1,0 +1,1 @@
+"""Accuracy and what goes with it."""
