@@ -1,0 +1,1 @@
+"""Latency, size, memory and cost."""

@@ -1,0 +1,1 @@
+"""The device side: everything that runs without a training framework."""

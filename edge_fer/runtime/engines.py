@@ -1,0 +1,142 @@
+"""Inference engines behind one interface: bytes of a model in, raw tensors in and out.
+
+An engine runs one model at batch 1 and speaks the artifact's own types: no quantization here.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from edge_fer.bundle import Tensor
+from edge_fer.errors import MissingExtraError, ModelError
+from edge_fer.quiet import native_output_captured
+
+
+class Engine(Protocol):
+    """A loaded model. ``input`` and ``output`` say what it takes and gives."""
+
+    input: Tensor
+    output: Tensor
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Runs one inference on an array of exactly ``input``'s shape and dtype."""
+
+
+class LiteRtEngine:
+    """LiteRT's interpreter with XNNPACK; reads ``.tflite``."""
+
+    def __init__(self, content: bytes, name: str, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with native_output_captured(show_on_error=False):
+                self._interpreter = Interpreter(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{name}: LiteRT cannot load it ({_first_line(error)})") from error
+        (source,) = self._interpreter.get_input_details()
+        (result,) = self._interpreter.get_output_details()
+        self._source_index, self._result_index = source["index"], result["index"]
+        self.input, self.output = _litert_tensor(source), _litert_tensor(result)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Runs one inference."""
+        self._interpreter.set_tensor(self._source_index, x)
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._result_index))
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime on the CPU; reads ``.onnx``.
+
+    Quantization of integer inputs and outputs comes from the file's own metadata, where
+    ``edge_fer.input`` and ``edge_fer.output`` hold ``scale,zero_point``.
+    """
+
+    def __init__(self, content: bytes, name: str, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtraError("ONNX Runtime", "onnx") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions share no public base.
+            raise ModelError(
+                f"{name}: ONNX Runtime cannot load it ({_first_line(error)})"
+            ) from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.input = _onnx_tensor(self._session.get_inputs()[0], metadata.get("edge_fer.input"))
+        self.output = _onnx_tensor(self._session.get_outputs()[0], metadata.get("edge_fer.output"))
+        self._names = [self._session.get_outputs()[0].name], self._session.get_inputs()[0].name
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Runs one inference."""
+        outputs, source = self._names
+        return np.asarray(self._session.run(outputs, {source: x})[0])
+
+
+ENGINES: dict[str, Callable[[bytes, str, int], Engine]] = {
+    "litert": LiteRtEngine,
+    "onnxruntime": OnnxRuntimeEngine,
+}
+ENGINE_FORMATS = {"litert": "tflite", "onnxruntime": "onnx"}
+_ENGINE_MODULES = {"litert": "ai_edge_litert", "onnxruntime": "onnxruntime"}
+
+
+def installed_engines() -> list[str]:
+    """Names of the engines that are installed here."""
+    return [name for name in ENGINES if importlib.util.find_spec(_ENGINE_MODULES[name])]
+
+
+def load_engine(engine: str, content: bytes, name: str, *, threads: int = 1) -> Engine:
+    """Loads a model into an engine.
+
+    Args:
+        engine: Name in ``ENGINES``.
+        content: The model file's bytes.
+        name: What to call the model in messages.
+        threads: Number of threads of one inference.
+
+    Raises:
+        ModelError: The engine is unknown or cannot load the bytes.
+        MissingExtraError: The engine is not installed.
+    """
+    if engine not in ENGINES:
+        raise ModelError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
+    return ENGINES[engine](content, name, threads)
+
+
+def _litert_tensor(details: dict[str, Any]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    dtype = np.dtype(details["dtype"])
+    return Tensor(
+        shape=tuple(int(size) for size in details["shape"]),
+        dtype=dtype.name,
+        scale=float(scale) if dtype.kind in "iu" else 1.0,
+        zero_point=int(zero_point),
+    )
+
+
+def _onnx_tensor(argument: Any, quantization: str | None) -> Tensor:
+    types = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
+    shape = tuple(size if isinstance(size, int) else 1 for size in argument.shape)
+    scale, zero_point = (quantization or "1,0").split(",")
+    return Tensor(
+        shape=shape,
+        dtype=types.get(argument.type, argument.type),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
