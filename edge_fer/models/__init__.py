@@ -1,0 +1,179 @@
+"""The zoo. ``MODELS`` maps a model's name to the function that builds it and to what it expects."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from edge_fer.errors import ModelError
+from edge_fer.models import moeffnet, patt_lite
+from edge_fer.models.adl_class import AdlClass
+from edge_fer.models.arch import Arch1, Arch2, Arch3, Arch4
+from edge_fer.models.emonas import EmoNas
+from edge_fer.models.moeffnet import MoEffNet, moeffnet_lite
+from edge_fer.models.part_ensemble import PartEnsemble, part_baseline, part_ftl
+from edge_fer.models.patt_lite import PattLite
+from edge_fer.preprocess import Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """One model of the zoo.
+
+    Attributes:
+        build: Takes ``num_classes``, ``in_channels`` and the model's own options; returns it
+        untrained.
+        input_chw: Channels, height and width that its paper feeds it (pixels).
+        face: What its paper does to a face before ``preprocessing``.
+        source: Where its paper describes it.
+        load_imagenet: Fills an untrained network's backbone with ImageNet weights, from a file or
+            (path ``None``) from an installed package; returns how many values it set.
+    """
+
+    build: Callable[..., nn.Module]
+    input_chw: tuple[int, int, int]
+    face: str
+    source: str
+    load_imagenet: Callable[[Any, Path | None], int] | None = None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From a face crop to the input: gray, three times where the network takes colour."""
+        channels, height_px, width_px = self.input_chw
+        color = "gray" if channels == 1 else "gray3"
+        return Preprocessing(height_px=height_px, width_px=width_px, color=color)
+
+
+def _packaged(network: MoEffNet, path: Path | None) -> int:
+    if path is not None:
+        raise ModelError("moeffnet takes its ImageNet weights from a package: give no path")
+    return moeffnet.load_imagenet(network)
+
+
+def _mobilenet_file(network: PattLite, path: Path | None) -> int:
+    if path is None:
+        raise ModelError("patt-lite needs the path of MobileNetV1's weights, a Keras .npz or .h5")
+    return patt_lite.load_imagenet(network, path)
+
+
+_GREY = "aligned grey face crop"
+_COLOUR = "aligned face crop in colour, or grey three times"
+_EQUALISED = "grey, contrast-limited histogram equalisation, face crop, three times"
+
+MODELS: dict[str, ModelEntry] = {
+    "arch-1": ModelEntry(build=Arch1, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 1"),
+    "arch-2": ModelEntry(build=Arch2, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 2"),
+    "arch-3": ModelEntry(build=Arch3, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 3"),
+    "arch-4": ModelEntry(build=Arch4, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 4"),
+    "emonas": ModelEntry(
+        build=EmoNas, input_chw=(3, 48, 48), face=_COLOUR, source="EmoNAS, section 4"
+    ),
+    "adl-class": ModelEntry(
+        build=AdlClass,
+        input_chw=(3, 120, 120),
+        face="dynamic image of an aligned face",
+        source="EmoNAS, section 5.4",
+    ),
+    "moeffnet": ModelEntry(
+        build=MoEffNet,
+        input_chw=(3, 48, 48),
+        face=_COLOUR,
+        source="MoEffNet, section 3",
+        load_imagenet=_packaged,
+    ),
+    "moeffnet-lite": ModelEntry(
+        build=moeffnet_lite,
+        input_chw=(3, 48, 48),
+        face=_COLOUR,
+        source="MoEffNet, section 3, on EfficientNet-Lite0",
+        load_imagenet=_packaged,
+    ),
+    "patt-lite": ModelEntry(
+        build=PattLite,
+        input_chw=(3, 224, 224),
+        face=_COLOUR,
+        source="PAtt-Lite, section III",
+        load_imagenet=_mobilenet_file,
+    ),
+    "part-ensemble": ModelEntry(
+        build=PartEnsemble,
+        input_chw=(3, 160, 160),
+        face=_EQUALISED,
+        source="part ensemble, section III-C (EL)",
+    ),
+    "part-baseline": ModelEntry(
+        build=part_baseline,
+        input_chw=(3, 160, 160),
+        face=_EQUALISED,
+        source="part ensemble, section III-C (Baseline)",
+    ),
+    "part-ftl": ModelEntry(
+        build=part_ftl,
+        input_chw=(3, 160, 160),
+        face=_EQUALISED,
+        source="part ensemble, section III-C (FTL)",
+    ),
+}
+
+
+def find_model(name: str) -> ModelEntry:
+    """Returns a model's entry.
+
+    Raises:
+        ModelError: No model has that name.
+    """
+    if name not in MODELS:
+        raise ModelError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def load_imagenet(name: str, network: nn.Module, path: Path | None) -> int:
+    """Fills the backbone of an untrained model with ImageNet weights.
+
+    Args:
+        name: A key of ``MODELS``.
+        network: What ``build_model`` gave for it; changed in place.
+        path: A file of weights, or ``None`` to take an installed package's.
+
+    Returns:
+        How many values were set.
+
+    Raises:
+        ModelError: The model has no ImageNet weights, or they are missing or do not fit.
+    """
+    load = find_model(name).load_imagenet
+    if load is None:
+        raise ModelError(f"{name} is trained from scratch: there are no ImageNet weights for it")
+    return load(network, path)
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Builds an untrained network.
+
+    Args:
+        name: A key of ``MODELS``.
+        num_classes: Number of outputs.
+        in_channels: 1 (grey) or 3 (colour); the paper's choice if not given.
+        options: The model's own, such as ``genotype`` (also as JSON) or ``attention``.
+
+    Raises:
+        ModelError: No model has that name, or it does not take these arguments.
+    """
+    entry = find_model(name)
+    if in_channels is None:
+        in_channels = entry.input_chw[0]
+    known = set(inspect.signature(entry.build).parameters) - {"num_classes", "in_channels"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        takes = ", ".join(sorted(known)) or "none"
+        raise ModelError(f"{name} has no option {', '.join(unknown)}; it takes: {takes}")
+    return entry.build(num_classes=num_classes, in_channels=in_channels, **options)
