@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,14 +178,27 @@ def save_bundle(folder: Path, manifest: Manifest, contents: Mapping[str, bytes])
             for name, content in {**contents, MANIFEST: manifest.to_json()}.items():
                 (staging / name).write_bytes(content)
             staging.chmod(0o755)
-            if folder.exists():
-                folder.rename(staging / "replaced")
-            staging.rename(folder)
-            shutil.rmtree(folder / "replaced", ignore_errors=True)
+            _swap_in(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _swap_in(staging: Path, folder: Path) -> None:
+    """Puts ``staging`` in the place of ``folder``, or leaves what was there."""
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+    kept = old / folder.name
+    try:
+        if folder.exists():
+            folder.rename(kept)
+        staging.rename(folder)
+    except BaseException:
+        if kept.exists():
+            kept.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_member(path: Path, name: str) -> bytes:
@@ -195,7 +209,7 @@ def _read_member(path: Path, name: str) -> bytes:
             return (path / name).read_bytes()
         if path.is_file() and tarfile.is_tarfile(path):
             return _read_tar_member(path, name)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise BundleError(f"{path}: no readable {name} in it ({error})") from error
     if path.exists():
         raise BundleError(f"{path}: neither a bundle folder nor a .tar of one")

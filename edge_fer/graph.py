@@ -70,7 +70,10 @@ def summarise_tflite(content: bytes, name: str) -> GraphSummary:
     if content[4:8] != b"TFL3":
         raise ModelError(f"{name}: not a TFLite model")
     try:
-        return _TfliteGraph(schema.ModelT.InitFromPackedBuf(content), schema).summary()
+        model = schema.ModelT.InitFromPackedBuf(content)
+        if any(buffer.offset + buffer.size > len(content) for buffer in model.buffers):
+            raise ValueError("weights lie behind the end of the file")
+        return _TfliteGraph(model, schema).summary()
     except (struct.error, IndexError, TypeError, AttributeError, ValueError, KeyError) as error:
         raise ModelError(f"{name}: damaged or truncated TFLite model") from error
 

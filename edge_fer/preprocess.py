@@ -16,6 +16,7 @@ from edge_fer.errors import ModelError
 
 PIXEL_OFFSET = 128
 PIXEL_SCALE = 1 / 128
+COLORS = ("gray", "gray3", "rgb")
 
 Box = tuple[float, float, float, float]
 
@@ -27,7 +28,7 @@ class Preprocessing:
     Attributes:
         height_px: Input height.
         width_px: Input width.
-        channels: 1 (gray).
+        color: ``gray`` (one channel), ``gray3`` (gray three times) or ``rgb``.
         crop_scale: Side of the square crop over the longer side of the detector's box. 1.02 is what
             FER2013's crops have: on 500 of its faces, seed 0, the boxes of Haar and of YuNet have
             their centre in the middle and a median longer side of 0.98 and 0.99 of the picture.
@@ -35,16 +36,14 @@ class Preprocessing:
 
     height_px: int = 48
     width_px: int = 48
-    channels: int = 1
+    color: str = "gray"
     crop_scale: float = 1.02
 
     def __post_init__(self) -> None:
         if min(self.height_px, self.width_px, self.crop_scale) <= 0:
             raise ModelError("preprocessing: sizes and crop_scale must be above 0")
-        if self.channels != 1:
-            raise ModelError(
-                f"preprocessing: {self.channels} channels; this version reads 1 (gray)"
-            )
+        if self.color not in COLORS:
+            raise ModelError(f"preprocessing: color {self.color!r}; known: {', '.join(COLORS)}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
@@ -66,25 +65,47 @@ class Preprocessing:
             box: Detector's face box ``(x, y, w, h)`` in pixels; it may reach over the border.
 
         Returns:
-            uint8 ``[height_px, width_px]``; pixels from outside the frame repeat its border.
+            What ``fit`` gives; pixels from outside the frame repeat its border, and are black if
+            all of them are.
         """
-        crop = _square_crop(image, box, self.crop_scale)
-        if crop.ndim == 3:
-            crop = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-        return self.resize(crop)
+        return self.fit(_square_crop(image, box, self.crop_scale))
 
-    def resize(self, gray: np.ndarray) -> np.ndarray:
-        """Resizes a gray crop ``[H, W]`` to the network's size, averaging areas when it shrinks."""
+    def fit(self, crop: np.ndarray) -> np.ndarray:
+        """Gives a face crop the network's size and colours.
+
+        Args:
+            crop: uint8 ``[H, W]`` gray or ``[H, W, 3]`` BGR. Areas are averaged when it shrinks.
+
+        Returns:
+            uint8 ``[height_px, width_px]`` for ``gray``, else ``[height_px, width_px, 3]``.
+        """
+        if crop.ndim == 3 and self.color != "rgb":
+            crop = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+        pixels = self._resize(crop)
+        if self.color == "gray":
+            return pixels
+        if pixels.ndim == 2:
+            return np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+        return np.ascontiguousarray(pixels[:, :, ::-1])
+
+    def _resize(self, crop: np.ndarray) -> np.ndarray:
         size = (self.width_px, self.height_px)
-        if gray.shape == size[::-1]:
-            return gray
-        shrinks = gray.shape[0] > self.height_px
-        return cv2.resize(gray, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if crop.shape[1::-1] == size:
+            return crop
+        shrinks = crop.shape[0] > self.height_px
+        return cv2.resize(crop, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def normalise(pixels: np.ndarray) -> np.ndarray:
     """Maps uint8 pixels of any shape to float32 in -1 .. 127/128."""
     return (pixels.astype(np.float32) - PIXEL_OFFSET) * np.float32(PIXEL_SCALE)
+
+
+def to_tensor_shape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Lays out ``[H, W]`` or ``[H, W, 3]`` as ``[1, H, W, C]`` or ``[1, C, H, W]``."""
+    if x.ndim == 3 and shape[1] == x.shape[2]:
+        x = np.ascontiguousarray(x.transpose(2, 0, 1))
+    return x.reshape(shape)
 
 
 def _square_crop(image: np.ndarray, box: Box, scale: float) -> np.ndarray:

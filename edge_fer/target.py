@@ -45,8 +45,8 @@ def read_target(path: Path) -> Target:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         if document.pop("schema") != SCHEMA:
             raise ValueError(f"schema is not {SCHEMA}")
-        lists = {key: tuple(document.pop(key)) for key in ("architectures", "engines")}
-        return Target(name=path.parent.name, **lists, **document)
+        document |= {key: tuple(document[key]) for key in ("architectures", "engines")}
+        return Target(name=path.parent.name, **document)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EdgeFerError(f"{path}: not a readable target profile ({error})") from error
 

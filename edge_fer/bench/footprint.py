@@ -1,7 +1,4 @@
-"""Peak memory of one model in one engine, in a process of its own.
-
-Run as ``python -m edge_fer.bench.footprint ENGINE THREADS < MODEL``; prints JSON.
-"""
+"""Peak memory of one model in one engine, in a process of its own."""
 
 import json
 import subprocess
@@ -10,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 INFERENCES = 10
+#: The child imports this very package, whatever lies in the current folder.
+_PROGRAM = f"""
+import sys
+sys.path[0] = {str(Path(__file__).parents[2])!r}
+from edge_fer.bench.footprint import main
+main()
+"""
 
 
 def footprint(engine: str, content: bytes, threads: int) -> dict[str, Any]:
@@ -20,7 +24,7 @@ def footprint(engine: str, content: bytes, threads: int) -> dict[str, Any]:
         OpenCV), or ``None`` where the system does not tell.
     """
     done = subprocess.run(
-        [sys.executable, "-m", __name__, engine, str(threads)],
+        [sys.executable, "-c", _PROGRAM, engine, str(threads)],
         input=content,
         capture_output=True,
         check=False,
@@ -29,6 +33,11 @@ def footprint(engine: str, content: bytes, threads: int) -> dict[str, Any]:
         return {"rss_mb": None}
     document: dict[str, Any] = json.loads(done.stdout)
     return document
+
+
+def main() -> None:
+    """In the child: ``ENGINE THREADS`` in the arguments, the model on standard input."""
+    json.dump(_measure_here(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer.read()), sys.stdout)
 
 
 def _measure_here(engine_name: str, threads: int, content: bytes) -> dict[str, Any]:
@@ -51,7 +60,3 @@ def _peak_rss_mb() -> float | None:
         return None
     kilobytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(kilobytes[0]) * 1024 / 1e6 if kilobytes else None
-
-
-if __name__ == "__main__":
-    json.dump(_measure_here(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer.read()), sys.stdout)

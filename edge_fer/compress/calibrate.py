@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -32,8 +31,8 @@ def calibration_faces(
         seed: Of the draw.
 
     Returns:
-        uint8 ``[N, H, W]``. The first image holds one black and one white pixel, so that the
-        input's range is always the full one and its scale exactly 1/128.
+        uint8 ``[N, H, W]`` or ``[N, H, W, 3]``. The first holds a black and a white pixel, so
+        that the input's range is always the full one and its scale exactly 1/128.
 
     Raises:
         DataError: The data cannot be read, or no face was found in the photos.
@@ -45,8 +44,8 @@ def calibration_faces(
     else:
         data = read_faces(spec, "Training")
         rows = np.random.default_rng(seed).permutation(len(data))[:images]
-        chosen = np.stack([preprocessing.resize(image) for image in data.images_NHW[np.sort(rows)]])
-    chosen[0, 0, :2] = 0, 255
+        chosen = np.stack([preprocessing.fit(image) for image in data.images_NHW[np.sort(rows)]])
+    chosen[0, 0, 0], chosen[0, 0, 1] = 0, 255
     return chosen
 
 
@@ -62,18 +61,18 @@ def _faces_in_photos(path: Path, preprocessing: Preprocessing) -> list[np.ndarra
 
 def _faces_in(file: Path, detector: Detector, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
     image = read_image(file)
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     for detection in detector.detect(image):
-        yield preprocessing.face_pixels(gray, detection.box)
+        yield preprocessing.face_pixels(image, detection.box)
 
 
 def _augmented(faces: list[np.ndarray], images: int, seed: int) -> np.ndarray:
     """The faces themselves, then changed copies of them, ``images`` in all."""
     repeats = np.stack([faces[i % len(faces)] for i in range(images)])
-    x_NCHW = torch.from_numpy(normalise(repeats)).unsqueeze(1)
+    x = torch.from_numpy(normalise(repeats))
+    x_NCHW = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
     wide = replace(Augmentation(), contrast=0.4, brightness=0.2)
     x_NCHW = augment(x_NCHW, wide, torch.Generator().manual_seed(seed))
-    pixels = (x_NCHW.squeeze(1) / PIXEL_SCALE + PIXEL_OFFSET).round().clamp(0, 255)
-    changed = pixels.to(torch.uint8).numpy()
+    pixels_NCHW = (x_NCHW / PIXEL_SCALE + PIXEL_OFFSET).round().clamp(0, 255).to(torch.uint8)
+    changed = pixels_NCHW.permute(0, 2, 3, 1).reshape(repeats.shape).numpy()
     changed[: len(faces)] = repeats[: len(faces)]
     return changed

@@ -27,7 +27,6 @@ from edge_fer.export.onnx_graph import summarise_onnx
 from edge_fer.export.tflite import export_tflite
 from edge_fer.graph import GraphSummary, summarise_tflite
 from edge_fer.models.complexity import describe
-from edge_fer.preprocess import Preprocessing
 from edge_fer.runtime.classifier import softmax
 from edge_fer.runtime.engines import ENGINE_FORMATS, Engine, load_engine
 from edge_fer.train.checkpoint import Checkpoint, load_checkpoint
@@ -124,22 +123,21 @@ def quantize(request: Request, announce: Callable[[str], None]) -> dict[str, Any
     stages = Stages(announce)
     with stages.stage("read checkpoint and faces"):
         checkpoint = load_checkpoint(request.checkpoint)
-        preprocessing = _preprocessing(checkpoint)
         evaluation = _evaluation(request, checkpoint)
-        calibration_NHW = calibration_faces(
+        calibration_images = calibration_faces(
             request.calibration,
-            preprocessing,
+            checkpoint.preprocessing,
             images=request.recipe.images,
             seed=request.recipe.seed,
         )
-    artifacts = _make_artifacts(checkpoint, calibration_NHW, stages)
+    artifacts = _make_artifacts(checkpoint, calibration_images, stages)
     with stages.stage("audit"):
         _require_int8(artifacts, request.recipe)
     with stages.stage("compare"):
-        figures = _compare(checkpoint, artifacts, calibration_NHW, evaluation)
+        figures = _compare(checkpoint, artifacts, calibration_images, evaluation)
     with stages.stage("write the bundle"):
         kept = [a for a in artifacts if not (request.int8_only and a.precision == FLOAT)]
-        manifest = _manifest(request, checkpoint, preprocessing, kept, figures)
+        manifest = _manifest(request, checkpoint, kept, figures)
         save_bundle(request.out, manifest, {a.name: a.content for a in kept})
         Bundle.load(request.out)
     return {
@@ -148,11 +146,6 @@ def quantize(request: Request, announce: Callable[[str], None]) -> dict[str, Any
         "rows": [_row(artifact, figures) for artifact in artifacts],
         "stages_s": stages.seconds,
     }
-
-
-def _preprocessing(checkpoint: Checkpoint) -> Preprocessing:
-    _, channels, height, width = checkpoint.metadata["input_nchw"]
-    return Preprocessing(height_px=height, width_px=width, channels=channels)
 
 
 def _evaluation(request: Request, checkpoint: Checkpoint) -> tuple[Faces, np.ndarray] | None:
@@ -164,7 +157,7 @@ def _evaluation(request: Request, checkpoint: Checkpoint) -> tuple[Faces, np.nda
 
 
 def _make_artifacts(
-    checkpoint: Checkpoint, calibration_NHW: np.ndarray, stages: Stages
+    checkpoint: Checkpoint, calibration_images: np.ndarray, stages: Stages
 ) -> list[Artifact]:
     shape = tuple(checkpoint.metadata["input_nchw"])
     with stages.stage("export TFLite"):
@@ -172,9 +165,9 @@ def _make_artifacts(
     with stages.stage("export ONNX"):
         onnx = export_onnx(checkpoint.network, shape)
     with stages.stage("quantize TFLite"):
-        tflite_int8 = quantize_tflite(tflite, calibration_NHW)
+        tflite_int8 = quantize_tflite(tflite, calibration_images)
     with stages.stage("quantize ONNX"):
-        onnx_int8 = quantize_onnx(onnx, calibration_NHW)
+        onnx_int8 = quantize_onnx(onnx, calibration_images)
     return [
         _artifact("model.fp32.tflite", tflite, summarise_tflite),
         _artifact("model.int8.tflite", tflite_int8, summarise_tflite),
@@ -201,15 +194,15 @@ def _require_int8(artifacts: list[Artifact], recipe: Recipe) -> None:
 def _compare(
     checkpoint: Checkpoint,
     artifacts: list[Artifact],
-    calibration_NHW: np.ndarray,
+    calibration_images: np.ndarray,
     evaluation: tuple[Faces, np.ndarray] | None,
 ) -> dict[str, dict[str, Any]]:
     """Figures by artifact, on the evaluation faces or else on the calibration faces."""
-    images_NHW = calibration_NHW if evaluation is None else evaluation[0].images_NHW
-    expected_NK = torch_logits(checkpoint.network, images_NHW)
+    images_NHW = calibration_images if evaluation is None else evaluation[0].images_NHW
+    expected_NK = torch_logits(checkpoint.network, images_NHW, checkpoint.preprocessing)
     figures = {}
     for artifact in artifacts:
-        logits_NK = engine_logits(artifact.engine, images_NHW)
+        logits_NK = engine_logits(artifact.engine, images_NHW, checkpoint.preprocessing)
         same = int((logits_NK.argmax(1) == expected_NK.argmax(1)).sum())
         figures[artifact.name] = {
             "compared_on": "calibration faces" if evaluation is None else evaluation[0].source,
@@ -259,7 +252,6 @@ def _row(artifact: Artifact, figures: Mapping[str, Mapping[str, Any]]) -> dict[s
 def _manifest(
     request: Request,
     checkpoint: Checkpoint,
-    preprocessing: Preprocessing,
     artifacts: list[Artifact],
     figures: Mapping[str, Mapping[str, Any]],
 ) -> Manifest:
@@ -269,7 +261,7 @@ def _manifest(
         name=request.out.name,
         model=metadata["model"],
         labels=checkpoint.labels,
-        preprocessing=preprocessing,
+        preprocessing=checkpoint.preprocessing,
         params=complexity.params_total,
         params_trainable=complexity.params_trainable,
         macs=complexity.macs,

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from edge_fer.export.quiet import quiet
-from edge_fer.preprocess import normalise
+from edge_fer.preprocess import normalise, to_tensor_shape
 
 
-def quantize_onnx(content: bytes, images_NHW: np.ndarray) -> bytes:
+def quantize_onnx(content: bytes, images: np.ndarray) -> bytes:
     """Quantizes weights (int8, per channel), activations, input and output (uint8).
 
     The quantization of input and output is stored in the file's metadata as ``scale,zero_point``
     under ``edge_fer.input`` and ``edge_fer.output``, since ONNX has no field for it.
 
     Args:
-        content: Float ``.onnx`` with one input float32 ``[1, 1, H, W]``.
-        images_NHW: Calibration faces, uint8 ``[N, H, W]``.
+        content: Float ``.onnx`` with one input float32 ``[1, C, H, W]``.
+        images: Calibration faces, uint8 ``[N, H, W]`` or ``[N, H, W, 3]``.
     """
     with quiet(), tempfile.TemporaryDirectory() as folder:
         import onnx
@@ -29,11 +29,11 @@ def quantize_onnx(content: bytes, images_NHW: np.ndarray) -> bytes:
         source, prepared, quantized = (Path(folder) / f"{name}.onnx" for name in "fpq")
         source.write_bytes(content)
         quant_pre_process(str(source), str(prepared))
-        input_name = onnx.load(str(prepared)).graph.input[0].name
+        source_value = onnx.load(str(prepared)).graph.input[0]
         quantize_static(
             str(prepared),
             str(quantized),
-            _reader(images_NHW, input_name),
+            _reader(images, source_value),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -44,16 +44,19 @@ def quantize_onnx(content: bytes, images_NHW: np.ndarray) -> bytes:
         return bytes(model.SerializeToString())
 
 
-def _reader(images_NHW: np.ndarray, input_name: str) -> Any:
+def _reader(images: np.ndarray, source_value: Any) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
+
+    name = source_value.name
+    shape = tuple(size.dim_value for size in source_value.type.tensor_type.shape.dim)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.samples: Iterator[np.ndarray] = iter(images_NHW)
+            self.samples: Iterator[np.ndarray] = iter(images)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             image = next(self.samples, None)
-            return None if image is None else {input_name: normalise(image)[None, None]}
+            return None if image is None else {name: to_tensor_shape(normalise(image), shape)}
 
     return Reader()
 

@@ -40,8 +40,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise EdgeFerError(f"recipe {self.name!r}: this version quantizes static_wi8_ai8 only")
-        if self.images < 1:
-            raise EdgeFerError(f"recipe {self.name!r}: calibration.images must be at least 1")
+        if self.images < 1 or self.seed < 0:
+            raise EdgeFerError(
+                f"recipe {self.name!r}: images must be at least 1 and seed at least 0"
+            )
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -68,7 +70,15 @@ def _recipe_from(document: Mapping[str, Any], path: Path) -> Recipe:
             name=path.stem,
             images=int(calibration["images"]),
             seed=int(calibration["seed"]),
-            allowed_float_operators=tuple(audit["allowed_float_operators"]),
+            allowed_float_operators=_strings(audit["allowed_float_operators"]),
         )
-    except (KeyError, TypeError) as error:
+    except EdgeFerError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise EdgeFerError(f"{path}: lacks or misspells {error}") from error
+
+
+def _strings(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"a list of names, not {values!r}")
+    return tuple(values)

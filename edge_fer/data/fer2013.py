@@ -13,6 +13,7 @@ occur in Training; some labels are wrong and some images show no face.
 
 import csv
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,10 @@ from edge_fer.labels import FER2013_LABELS
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 SIZE_PX = 48
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_UNREADABLE_NPZ = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 _FOLDER_NAMES = {
     "Training": ("Training", "train"),
     "PublicTest": ("PublicTest", "validation", "val"),
@@ -75,15 +80,16 @@ def _locate(path: Path) -> Path:
 
 def _read_npz(file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             rows = arrays["usage"] == SPLITS.index(split)
             images, labels = arrays["images"][rows], arrays["labels"][rows]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _UNREADABLE_NPZ as error:
         raise DataError(f"{file}: not a FER2013 npz ({error})") from error
     if images.dtype != np.uint8 or images.shape[1:] != (SIZE_PX, SIZE_PX):
         raise DataError(f"{file}: images are {images.dtype} {images.shape}, not uint8 [N, 48, 48]")
-    if labels.size and labels.max() >= len(FER2013_LABELS):
-        raise DataError(f"{file}: label {labels.max()} is outside 0..6")
+    outside = labels[(labels < 0) | (labels >= len(FER2013_LABELS))]
+    if outside.size:
+        raise DataError(f"{file}: label {outside[0]} is outside 0..6")
     return images, labels
 
 

@@ -56,7 +56,9 @@ def require_same_labels(labels: tuple[str, ...], faces: Faces) -> None:
 def _evaluate_checkpoint(path: Path, faces: Faces, leaked_N: np.ndarray) -> list[dict[str, Any]]:
     checkpoint = load_checkpoint(path)
     require_same_labels(checkpoint.labels, faces)
-    probabilities_NK = softmax(torch_logits(checkpoint.network, faces.images_NHW))
+    probabilities_NK = softmax(
+        torch_logits(checkpoint.network, faces.images_NHW, checkpoint.preprocessing)
+    )
     head = {"file": path.name, "format": "safetensors", "precision": "fp32", "engine": "torch"}
     return [head | report(probabilities_NK, faces.labels_N, faces.label_names, leaked_N)]
 
@@ -68,9 +70,8 @@ def _evaluate_bundle(bundle: Bundle, faces: Faces, leaked_N: np.ndarray) -> list
         for name in installed_engines():
             if ENGINE_FORMATS[name] == model_file.format:
                 content = bundle.contents[model_file.file]
-                logits_NK = engine_logits(
-                    load_engine(name, content, model_file.file), faces.images_NHW
-                )
+                engine = load_engine(name, content, model_file.file)
+                logits_NK = engine_logits(engine, faces.images_NHW, bundle.manifest.preprocessing)
                 probabilities_NK = softmax(logits_NK / bundle.manifest.temperature)
                 head = {
                     "file": model_file.file,

@@ -4,29 +4,45 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_fer.preprocess import normalise
+from edge_fer.preprocess import Preprocessing, normalise, to_tensor_shape
 from edge_fer.runtime.classifier import from_output, input_of_pixel
 from edge_fer.runtime.engines import Engine
 
-BATCH_SIZE = 256
+BATCH_SIZE = 64
 
 
-def torch_logits(network: nn.Module, images_NHW: np.ndarray) -> np.ndarray:
-    """Returns float32 ``[N, K]`` for uint8 faces ``[N, H, W]``; ``network`` is in eval mode."""
+def torch_logits(
+    network: nn.Module, images_NHW: np.ndarray, preprocessing: Preprocessing
+) -> np.ndarray:
+    """Logits through torch.
+
+    Args:
+        network: In evaluation mode.
+        images_NHW: uint8 face crops of any one size.
+        preprocessing: Of the network.
+
+    Returns:
+        float32 ``[N, K]``.
+    """
     with torch.inference_mode():
         batches = [
-            network(
-                torch.from_numpy(normalise(images_NHW[first : first + BATCH_SIZE])).unsqueeze(1)
-            )
+            network(_batch(images_NHW[first : first + BATCH_SIZE], preprocessing))
             for first in range(0, len(images_NHW), BATCH_SIZE)
         ]
     return np.asarray(torch.cat(batches).numpy(), np.float32)
 
 
-def engine_logits(engine: Engine, images_NHW: np.ndarray) -> np.ndarray:
-    """Returns float32 ``[N, K]`` for uint8 faces ``[N, H, W]``, one inference each."""
+def _batch(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
+    x = torch.from_numpy(normalise(np.stack([preprocessing.fit(image) for image in images_NHW])))
+    return x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
+
+
+def engine_logits(
+    engine: Engine, images_NHW: np.ndarray, preprocessing: Preprocessing
+) -> np.ndarray:
+    """Logits through an artifact, one inference a face; arguments as ``torch_logits``."""
     table = input_of_pixel(engine.input)
-    shape = engine.input.shape
-    return np.stack(
-        [from_output(engine(table[image].reshape(shape)), engine.output) for image in images_NHW]
+    inputs = (
+        to_tensor_shape(table[preprocessing.fit(image)], engine.input.shape) for image in images_NHW
     )
+    return np.stack([from_output(engine(x), engine.output) for x in inputs])

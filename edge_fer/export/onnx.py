@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -39,6 +40,8 @@ def export_onnx(network: nn.Module, input_nchw: tuple[int, ...]) -> bytes:
         model = program.model_proto
         _strip_metadata(model)
         _use_global_pooling(model, onnx)
+        _scale_and_shift(model, onnx)
+        _drop_unused_constants(model)
         stream = io.BytesIO()
         onnx.save_model(model, stream)
         return stream.getvalue()
@@ -66,6 +69,34 @@ def _use_global_pooling(model: Any, onnx: Any) -> None:
             node.op_type = "GlobalAveragePool"
             del node.input[1:]
             del node.attribute[:]
+
+
+def _scale_and_shift(model: Any, onnx: Any) -> None:
+    """Replaces batch norms that follow no convolution by Mul and Add, which quantize."""
+    graph = model.graph
+    values = {v.name: v for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    for index, node in reversed(list(enumerate(graph.node))):
+        if node.op_type != "BatchNormalization":
+            continue
+        rank = len(values[node.input[0]].type.tensor_type.shape.dim)
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        gamma, beta, mean, variance = (constants[name] for name in node.input[1:])
+        gain = gamma / np.sqrt(variance + epsilon)
+        name = node.output[0]
+        for suffix, value in (("gain", gain), ("offset", beta - mean * gain)):
+            shaped = value.reshape(-1, *[1] * (rank - 2)).astype(np.float32)
+            graph.initializer.append(onnx.numpy_helper.from_array(shaped, f"{name}_{suffix}"))
+        multiply = onnx.helper.make_node(
+            "Mul", [node.input[0], f"{name}_gain"], [f"{name}_times_gain"]
+        )
+        add = onnx.helper.make_node("Add", [f"{name}_times_gain", f"{name}_offset"], [name])
+        graph.node.remove(node)
+        graph.node.insert(index, add)
+        graph.node.insert(index, multiply)
+
+
+def _drop_unused_constants(model: Any) -> None:
     used = {name for node in model.graph.node for name in node.input}
     for tensor in list(model.graph.initializer):
         if tensor.name not in used:

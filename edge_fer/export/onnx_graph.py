@@ -128,9 +128,13 @@ class _OnnxGraph:
     def _stored_type(self, name: str) -> str:
         constant = self.constants.get(name)
         code = constant.data_type if constant is not None else self.values[name].elem_type
-        return str(self.onnx.TensorProto.DataType.Name(code)).replace("FLOAT", "FLOAT32", 1)
+        name = str(self.onnx.TensorProto.DataType.Name(code))
+        return {"FLOAT": "FLOAT32", "DOUBLE": "FLOAT64"}.get(name, name)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         if name in self.constants:
             return tuple(self.constants[name].dims)
-        return tuple(dimension.dim_value for dimension in self.values[name].shape.dim)
+        dimensions = self.values[name].shape.dim
+        if not all(dimension.HasField("dim_value") for dimension in dimensions):
+            raise ValueError(f"{name} has a dynamic shape")
+        return tuple(dimension.dim_value for dimension in dimensions)

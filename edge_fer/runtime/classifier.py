@@ -4,7 +4,7 @@ import numpy as np
 
 from edge_fer.bundle import Bundle, ModelFile, Tensor
 from edge_fer.errors import ModelError
-from edge_fer.preprocess import normalise
+from edge_fer.preprocess import normalise, to_tensor_shape
 from edge_fer.runtime.engines import ENGINE_FORMATS, ENGINES, installed_engines, load_engine
 from edge_fer.target import preferred_engines
 
@@ -35,9 +35,9 @@ class Classifier:
         self._engine = load_engine(engine, bundle.contents[model_file.file], name, threads=threads)
         self._input_of_pixel = input_of_pixel(self._engine.input)
 
-    def logits(self, pixels_HW: np.ndarray) -> np.ndarray:
-        """Returns float32 ``[K]`` for uint8 ``[H, W]`` face pixels."""
-        x = self._input_of_pixel[pixels_HW].reshape(self._engine.input.shape)
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns float32 ``[K]`` for face pixels as ``Preprocessing.fit`` gives them."""
+        x = to_tensor_shape(self._input_of_pixel[pixels], self._engine.input.shape)
         return from_output(self._engine(x), self._engine.output)
 
     def probabilities(self, logits_K: np.ndarray) -> np.ndarray:

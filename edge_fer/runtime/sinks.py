@@ -73,11 +73,11 @@ class PictureRecorder:
 
     def __init__(self, path: Path, *, single: bool) -> None:
         self._path, self._single = path, single
+        self._written: set[str] = set()
 
     def write(self, result: Result) -> None:
         """Writes one picture, atomically."""
-        stem = Path(result.frame.name).stem or f"{result.frame.index:06d}"
-        path = self._path if self._single else self._path / f"{stem}.png"
+        path = self._path if self._single else self._path / self._name(result)
         ok, data = cv2.imencode(path.suffix, annotate(result))
         if not ok:
             raise OutputError(f"{path}: OpenCV cannot write {path.suffix} pictures")
@@ -85,6 +85,13 @@ class PictureRecorder:
 
     def close(self) -> None:
         """Nothing is left open."""
+
+    def _name(self, result: Result) -> str:
+        """``a.jpg`` becomes ``a.png``; a second ``a``, say ``a.webp``, becomes ``a.webp.png``."""
+        stem = Path(result.frame.name).stem or f"{result.frame.index:06d}"
+        name = f"{stem}.png" if stem not in self._written else f"{result.frame.name}.png"
+        self._written.add(stem)
+        return name
 
 
 class VideoRecorder:

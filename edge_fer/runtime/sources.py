@@ -118,11 +118,11 @@ class CaptureSource(_Closing):
         index = 0
         while True:
             started_at = time.perf_counter()
-            media_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
             ok, image = self._capture.read()
             if not ok:
                 break
             now = time.perf_counter()
+            media_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
             t_s = now - opened_at if self._live else media_s
             yield Frame(index, t_s, image, 1e3 * (now - started_at))
             index += 1

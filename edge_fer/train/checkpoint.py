@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
 from edge_fer.models import build_model
+from edge_fer.preprocess import Preprocessing
 
 SCHEMA = "edge-fer/checkpoint/1"
 
@@ -23,12 +24,17 @@ class Checkpoint:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        metadata: ``model``, ``labels``, ``input_nchw``, ``data``, ``split``, ``metrics``,
-            ``config``, ``command``, ``versions``.
+        metadata: ``model``, its ``options``, ``labels``, ``input_nchw``, ``preprocessing``,
+            ``data``, ``split``, ``metrics``, ``config``, ``command``, ``versions``.
     """
 
     network: nn.Module
     metadata: dict[str, Any]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From a face crop to the input."""
+        return Preprocessing.from_dict(self.metadata["preprocessing"])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -40,7 +46,15 @@ def save_checkpoint(path: Path, weights: dict[str, Tensor], metadata: dict[str, 
     """Writes weights (CPU tensors by name) and metadata as one file, atomically."""
     document = json.dumps({"schema": SCHEMA, **metadata}, sort_keys=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
-    write_atomic(path, lambda file: save_file(tensors, file, metadata={"edge_fer": document}))
+    write_atomic(path, lambda file: write_tensors(file, tensors, {"edge_fer": document}))
+
+
+def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file; a full disk raises ``OSError`` like any other writer."""
+    try:
+        save_file(tensors, file, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(f"no space, or not writable ({error})") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -61,18 +75,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
             weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-    if document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ModelError(f"{path}: not an edge-fer checkpoint (no {SCHEMA} metadata)")
-    network = build_model(
-        document["model"],
-        num_classes=len(document["labels"]),
-        in_channels=document["input_nchw"][1],
-    )
+    network = _network_of(document, path)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights do not fit {document['model']} ({error})") from error
     return Checkpoint(network=network.eval(), metadata=document)
+
+
+def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
+    missing = {"model", "options", "labels", "input_nchw", "preprocessing"} - set(document)
+    if missing:
+        raise ModelError(f"{path}: its metadata lack {', '.join(sorted(missing))}")
+    return build_model(
+        document["model"],
+        num_classes=len(document["labels"]),
+        in_channels=document["input_nchw"][1],
+        **document["options"],
+    )
 
 
 def averaged(weights: dict[str, Tensor], average: dict[str, Tensor], decay: float) -> None:

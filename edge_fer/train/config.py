@@ -15,7 +15,9 @@ class TrainConfig:
 
     Attributes:
         model: Name in the zoo.
+        options: The model's own arguments, e.g. ``{"attention": "none"}``.
         data: Data specification, ``name:path``.
+        imagenet: Start from ImageNet weights: a file's path, ``package``, or ``None``.
         epochs: Passes over the training split.
         batch_size: Images per step.
         learning_rate: Peak, reached at the end of the warm-up.
@@ -32,6 +34,8 @@ class TrainConfig:
 
     model: str
     data: str
+    options: dict[str, Any] = field(default_factory=dict)
+    imagenet: str | None = None
     epochs: int = 100
     batch_size: int = 128
     learning_rate: float = 0.1

@@ -4,7 +4,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from edge_fer.data.augment import augment
 from edge_fer.data.faces import Faces, require_labels
 from edge_fer.errors import ModelError, OutputError
 from edge_fer.files import write_atomic
-from edge_fer.models import build_model
+from edge_fer.models import build_model, find_model, load_imagenet
 from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE
 from edge_fer.train.checkpoint import averaged, save_checkpoint
 from edge_fer.train.config import TrainConfig
+from edge_fer.train.interrupt import deferred_interrupt
 from edge_fer.train.state import Progress, load_state, save_state
 
 STATE_FILE = "state.safetensors"
@@ -28,6 +29,8 @@ BEST_FILE = "best.safetensors"
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 SAVE_EVERY_S = 60.0
+VALIDATION_BATCH = 256
+PACKAGE = "package"
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -50,6 +53,7 @@ class Run:
         require_labels(validation)
         self.config, self.folder, self.command = config, folder, command
         self.label_names = train.label_names
+        self.entry = find_model(config.model)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = _resolve_precision(config.precision, self.device)
         self.images_NCHW, self.labels_N = _to_device(train, self.device)
@@ -57,11 +61,14 @@ class Run:
         self.steps_per_epoch = max(1, len(train) // config.batch_size)
 
         torch.manual_seed(config.seed)
-        self.network = build_model(config.model, num_classes=len(self.label_names))
-        self.network = _placed(self.network, self.device)
+        self.network = self._build()
+        if config.imagenet:
+            path = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
+            load_imagenet(config.model, self.network, path)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimizer = _optimizer(self.network, config)
         self.progress = Progress()
+        self._inside_step = False
 
     def start(self, *, resume: bool, force: bool) -> None:
         """Prepares the folder: a new run, or with ``resume`` the one that is there.
@@ -75,12 +82,16 @@ class Run:
             self._require_same_config(config)
             self._resume(state)
             return
-        if state.exists() and not force:
+        outputs = [self.folder / name for name in (STATE_FILE, BEST_FILE, METRICS_FILE)]
+        if any(path.exists() for path in outputs) and not force:
             raise OutputError(
                 f"{self.folder} holds a run; give --resume to go on, --force to replace"
             )
-        for name in (STATE_FILE, BEST_FILE, METRICS_FILE):
-            (self.folder / name).unlink(missing_ok=True)
+        try:
+            for path in outputs:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be written: {error.strerror}") from error
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
         write_atomic(config, lambda file: file.write_text(text))
 
@@ -133,11 +144,14 @@ class Run:
             validation faces).
         """
         try:
-            while self.progress.epoch < self.config.epochs:
-                self._train_epoch(on_step)
-                on_epoch(self._finish_epoch())
+            with deferred_interrupt() as raise_if_asked:
+                while self.progress.epoch < self.config.epochs:
+                    self._train_epoch(on_step, raise_if_asked)
+                    on_epoch(self._finish_epoch())
+                    raise_if_asked()
         except KeyboardInterrupt:
-            self.save()
+            if not self._inside_step:
+                self.save()
             raise
         return {
             "best": str(self.folder / BEST_FILE),
@@ -145,7 +159,7 @@ class Run:
             "best_accuracy": self.progress.best_accuracy,
         }
 
-    def _train_epoch(self, on_step: Report) -> None:
+    def _train_epoch(self, on_step: Report, raise_if_asked: Callable[[], None]) -> None:
         self.network.train()
         progress, saved_at = self.progress, time.monotonic()
         order = torch.randperm(len(self.labels_N), generator=self._generator(progress.epoch, 0))
@@ -153,7 +167,9 @@ class Run:
             started_at = time.monotonic()
             first = progress.step * self.config.batch_size
             rows = order[first : first + self.config.batch_size].to(self.device)
+            self._inside_step = True
             self._step(rows)
+            self._inside_step = False
             progress.seconds += time.monotonic() - started_at
             on_step(
                 {
@@ -164,6 +180,7 @@ class Run:
                     "accuracy": progress.correct / progress.seen,
                 }
             )
+            raise_if_asked()
             if time.monotonic() - saved_at > SAVE_EVERY_S:
                 self.save()
                 saved_at = time.monotonic()
@@ -173,6 +190,7 @@ class Run:
         generator = self._generator(progress.epoch, progress.step + 1)
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
         x_NCHW = augment(_normalised(self.images_NCHW[rows]), config.augmentation, generator)
+        x_NCHW = fit_input(x_NCHW, self.entry.input_chw)
         x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
         labels_N = self.labels_N[rows]
         with torch.autocast(self.device.type, self.precision, self.precision != torch.float32):
@@ -208,8 +226,8 @@ class Run:
             "images_per_s": progress.seen / progress.seconds if progress.seconds else None,
         }
         if accuracy > progress.best_accuracy:
-            progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
             self._save_best(record)
+            progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
         _append_line(self.folder / METRICS_FILE, record)
         progress.start_epoch(progress.epoch + 1)
         self.save()
@@ -217,18 +235,23 @@ class Run:
 
     def _validate(self) -> tuple[float, float]:
         images_NCHW, labels_N = self.validation
-        network = build_model(self.config.model, num_classes=len(self.label_names))
-        network = _placed(network, self.device)
+        network = self._build()
         network.load_state_dict(self.average)
-        logits_NK = torch.cat(list(_predict(network.eval(), images_NCHW)))
+        network.eval()
+        with torch.inference_mode():
+            starts = range(0, len(images_NCHW), VALIDATION_BATCH)
+            batches = (images_NCHW[first : first + VALIDATION_BATCH] for first in starts)
+            logits_NK = torch.cat([network(self._input(batch)) for batch in batches])
         accuracy = float((logits_NK.argmax(1) == labels_N).float().mean())
         return accuracy, float(functional.cross_entropy(logits_NK, labels_N))
 
     def _save_best(self, record: dict[str, Any]) -> None:
         metadata = {
             "model": self.config.model,
+            "options": self.config.options,
             "labels": list(self.label_names),
-            "input_nchw": [1, *self.images_NCHW.shape[1:]],
+            "input_nchw": [1, *self.entry.input_chw],
+            "preprocessing": self.entry.preprocessing.to_dict(),
             "data": self.config.data.partition(":")[0],
             "split": {"train": "Training", "validation": "PublicTest"},
             "metrics": record,
@@ -242,6 +265,18 @@ class Run:
         }
         weights = {name: tensor.cpu() for name, tensor in self.average.items()}
         save_checkpoint(self.folder / BEST_FILE, weights, metadata)
+
+    def _build(self) -> nn.Module:
+        network = build_model(
+            self.config.model,
+            num_classes=len(self.label_names),
+            in_channels=self.entry.input_chw[0],
+            **self.config.options,
+        )
+        return _placed(network, self.device)
+
+    def _input(self, pixels_NCHW: Tensor) -> Tensor:
+        return fit_input(_normalised(pixels_NCHW), self.entry.input_chw)
 
     def _learning_rate(self, global_step: int) -> float:
         warmup = self.config.warmup_epochs * self.steps_per_epoch
@@ -276,10 +311,15 @@ def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
     return torch.optim.SGD(groups, config.learning_rate, momentum=config.momentum, nesterov=True)
 
 
-def _predict(network: nn.Module, images_NCHW: Tensor, batch_size: int = 256) -> Iterator[Tensor]:
-    with torch.inference_mode():
-        for first in range(0, len(images_NCHW), batch_size):
-            yield network(_normalised(images_NCHW[first : first + batch_size]))
+def fit_input(x_NCHW: Tensor, input_chw: tuple[int, int, int]) -> Tensor:
+    """Resizes gray images ``[N, 1, H, W]`` to a network's size and repeats them for its channels.
+
+    The same as ``Preprocessing.fit`` up to its rounding to whole pixels.
+    """
+    channels, *size = input_chw
+    if list(x_NCHW.shape[2:]) != size:
+        x_NCHW = functional.interpolate(x_NCHW, size, mode="bilinear", antialias=True)
+    return x_NCHW.expand(-1, channels, -1, -1)
 
 
 def _normalised(pixels: Tensor) -> Tensor:
@@ -308,9 +348,14 @@ def _append_line(path: Path, record: dict[str, Any]) -> None:
 
 
 def _keep_metrics(path: Path, epochs: int) -> None:
-    """Drops lines of epochs that a resumed run will do again."""
+    """Drops lines of epochs that a resumed run will do again, and a line cut short by a crash."""
     if path.is_file():
-        lines = [
-            line for line in path.read_text().splitlines() if json.loads(line)["epoch"] < epochs
-        ]
+        lines = [line for line in path.read_text().splitlines() if _epoch_of(line) < epochs]
         write_atomic(path, lambda file: file.write_text("".join(f"{line}\n" for line in lines)))
+
+
+def _epoch_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

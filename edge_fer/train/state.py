@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
+from edge_fer.train.checkpoint import write_tensors
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,7 @@ def save_state(path: Path, groups: dict[str, dict[str, Tensor]], progress: Progr
         for name, tensor in members.items()
     }
     metadata = {"progress": json.dumps(asdict(progress))}
-    write_atomic(path, lambda file: save_file(tensors, file, metadata=metadata))
+    write_atomic(path, lambda file: write_tensors(file, tensors, metadata))
 
 
 def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], Progress]:
