@@ -80,6 +80,26 @@ def _global(
 
 
 @app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model; all if none.")] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Number of outputs.")] = 7,
+    layers: Annotated[bool, typer.Option("--layers", help="Print the layers of NAME.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Lists the zoo: parameters, MACs, FLOPs, MB, and the papers' figures beside ours."""
+    from edge_fer.show import layers_table, model_page, models_table
+    from edge_fer.zoo import layers_document, models_document
+
+    if layers:
+        if name is None:
+            raise EdgeFerError("--layers needs the name of a model")
+        _print(layers_document(name, classes=classes), as_json, layers_table)
+        return
+    document = models_document([name] if name else (), classes=classes)
+    _print(document, as_json, model_page if name else models_table)
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Argument(help="Name in the zoo, e.g. arch-1.")],
     data: Data,
@@ -89,6 +109,14 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An argument of the model, KEY=VALUE, e.g. attention=none; repeatable."),
+    ] = None,
+    imagenet: Annotated[
+        str | None,
+        typer.Option(help="Start from ImageNet weights: a file, or 'package' (moeffnet)."),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch chooses.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     force: Force = False,
@@ -105,6 +133,8 @@ def train(
     config = TrainConfig(
         model=model,
         data=data,
+        options=_model_options(option or []),
+        imagenet=imagenet,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -279,6 +309,20 @@ def _thread_counts(text: str) -> list[int]:
     if min(counts) < 1:
         raise EdgeFerError(f"--threads {text!r} is not a list of thread counts like 1,2,4")
     return sorted(set(counts))
+
+
+def _model_options(texts: list[str]) -> dict[str, Any]:
+    """Reads ``KEY=VALUE``; a value that is JSON becomes what it says, any other stays text."""
+    options = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise EdgeFerError(f"--option {text!r} is not KEY=VALUE")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
 
 
 def _command() -> str:
