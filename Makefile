@@ -16,7 +16,7 @@ help:
 	@echo "make test        all tests"
 	@echo "make lint        format, lint, types, layers"
 	@echo "make bench       latency of the shipped bundle on every installed engine"
-	@echo "make docs        regenerate the command-line reference"
+	@echo "make docs        write the command-line reference and the READMEs' tables"
 	@echo "make wheel-test  build the wheel and run it alone in a clean environment"
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -48,6 +48,7 @@ bench: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/write_reference.py
+	$(BIN)/python docs/write_tables.py
 
 wheel-test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m wheel

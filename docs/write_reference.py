@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 REFERENCE = Path(__file__).parent / "cli.md"
-COMMANDS = ("", "train", "evaluate", "quantize", "bench", "run")
+COMMANDS = ("", "models", "train", "evaluate", "quantize", "bench", "run")
 PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "TERMINAL_WIDTH": "100"}
 
 

@@ -1,0 +1,130 @@
+"""Fills the tables of the READMEs from benchmarks/results; ``--check`` only compares."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_fer.show import published_params
+from edge_fer.zoo import models_document
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+ACCURACY = ("evaluate_arch-1-fer2013_checkpoint.json", "evaluate_arch-1-fer2013_bundle.json")
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def accuracy_table() -> str:
+    """One line per file and engine."""
+    heads = ["file", "engine", "accuracy %", "95 %", "without the 288 %", "UAR %", "ECE %"]
+    rows = [
+        [
+            result["file"],
+            result["engine"],
+            _percent(result["accuracy"]),
+            " - ".join(_percent(bound) for bound in result["accuracy_ci95"]),
+            _percent(result["accuracy_without_leaks"]),
+            _percent(result["uar"]),
+            _percent(result["ece"]),
+        ]
+        for name in ACCURACY
+        for result in _read(name)["results"]
+    ]
+    return _markdown(heads, rows)
+
+
+def classes_table() -> str:
+    """One line per class, for the INT8 TFLite file."""
+    results = _read(ACCURACY[1])["results"]
+    per_class = next(r for r in results if r["file"] == "model.int8.tflite")["per_class"]
+    rows = [
+        [name, str(f["n"]), _percent(f["recall"]), _percent(f["precision"]), _percent(f["f1"])]
+        for name, f in per_class.items()
+    ]
+    return _markdown(["class", "n", "recall %", "precision %", "F1 %"], rows)
+
+
+def latency_table() -> str:
+    """One line per file, engine and thread count, from every benchmark in the results."""
+    return "\n".join(_latency_of(path) for path in sorted(RESULTS.glob("bench_*.json")))
+
+
+def _latency_of(path: Path) -> str:
+    document = json.loads(path.read_text())
+    machine = document["machine"]
+    heads = ["file", "engine", "threads", "p50 ms", "p90 ms", "p99 ms", "fps", "CPU ms"]
+    heads += ["MB", "arena MB", "RSS MB"]
+    rows = [
+        [row["file"], row["engine"], str(row["threads"])]
+        + [f"{row[key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")]
+        + [f"{row['fps']:.0f}"]
+        + [f"{row[key]:.3f}" for key in ("cpu_ms", "size_mb", "arena_mb")]
+        + [f"{row['rss_mb']:.0f}"]
+        for row in document["rows"]
+    ]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    load = f"load {machine['load_before']:.1f} before the start"
+    title = f"{machine['cpu']}, {machine['cores']} cores, {load}; {versions}."
+    return f"{title}\n\n{_markdown(heads, rows)}"
+
+
+def zoo_table() -> str:
+    """One line per model of the zoo, from its code, beside its paper."""
+    heads = ["model", "input CxHxW", "params", "trainable", "MACs M", "FLOPs M"]
+    heads += ["float32 MB", "activation MB", "paper's params"]
+    rows = [
+        [
+            f"`{model['name']}`",
+            "x".join(map(str, model["input_nchw"][1:])),
+            f"{model['params_total']:,}",
+            f"{model['params_trainable']:,}",
+            f"{model['macs'] / 1e6:.2f}",
+            f"{model['flops'] / 1e6:.2f}",
+            f"{model['float32_mb']:.2f}",
+            f"{model['peak_activation_mb']:.2f}",
+            published_params(model),
+        ]
+        for model in models_document()["models"]
+    ]
+    return _markdown(heads, rows)
+
+
+TABLES = {
+    "accuracy": accuracy_table,
+    "classes": classes_table,
+    "latency": latency_table,
+    "zoo": zoo_table,
+}
+
+
+def filled(page: Path) -> str:
+    """Returns a page with its tables made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}"
+
+    return MARKED.sub(table, page.read_text())
+
+
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return document
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _markdown(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] + ["--:"] * (len(heads) - 1), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        if "--check" not in sys.argv:
+            page.write_text(filled(page))
+        elif page.read_text() != filled(page):
+            sys.exit(f"{page.name} is old: run make docs")

@@ -1,0 +1,145 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from edge_fer.bundle import Bundle
+from edge_fer.compress.quantize import Request, quantize
+from edge_fer.compress.recipe import Recipe
+from edge_fer.errors import DataError, ModelError
+from edge_fer.evaluate.predict import engine_logits, torch_logits
+from edge_fer.labels import FER2013_LABELS
+from edge_fer.models import MODELS, ModelEntry
+from edge_fer.preprocess import Preprocessing
+from edge_fer.runtime.classifier import input_of_pixel, softmax
+from edge_fer.runtime.engines import load_engine
+from edge_fer.train.checkpoint import save_checkpoint
+
+ENGINE = {"tflite": "litert", "onnx": "onnxruntime"}
+GRAY = Preprocessing()
+RECIPE = Recipe(name="static_wi8_ai8", images=24, seed=0, allowed_float_operators=())
+
+
+def engine_of(artifacts, name):
+    return load_engine(ENGINE[name.partition(".")[2]], artifacts[name], name)
+
+
+def test_the_int8_tflite_input_is_the_pixel_minus_128(artifacts):
+    tensor = engine_of(artifacts, "int8.tflite").input
+    assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("int8", 1 / 128, 0)
+    assert np.array_equal(input_of_pixel(tensor), np.arange(-128, 128))
+
+
+def test_the_int8_onnx_input_is_the_pixel_itself(artifacts):
+    tensor = engine_of(artifacts, "int8.onnx").input
+    assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("uint8", 1 / 128, 128)
+    assert np.array_equal(input_of_pixel(tensor), np.arange(256))
+
+
+@pytest.mark.parametrize("format_", ["tflite", "onnx"])
+def test_the_same_face_gives_nearly_the_same_probabilities(
+    network, artifacts, calibration_NHW, format_
+):
+    expected_NK = softmax(torch_logits(network, calibration_NHW, GRAY))
+    for precision, tolerance in (("fp32", 1e-5), ("int8", 0.02)):
+        engine = engine_of(artifacts, f"{precision}.{format_}")
+        probabilities_NK = softmax(engine_logits(engine, calibration_NHW, GRAY))
+        np.testing.assert_allclose(probabilities_NK, expected_NK, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("format_", ["tflite", "onnx"])
+def test_quantizing_twice_gives_the_same_logits(artifacts, calibration_NHW, format_):
+    from edge_fer.compress.quantize_onnx import quantize_onnx
+    from edge_fer.compress.quantize_tflite import quantize_tflite
+
+    again = {"tflite": quantize_tflite, "onnx": quantize_onnx}[format_](
+        artifacts[f"fp32.{format_}"], calibration_NHW
+    )
+    first, second = (
+        engine_logits(load_engine(ENGINE[format_], content, "m"), calibration_NHW, GRAY)
+        for content in (artifacts[f"int8.{format_}"], again)
+    )
+    assert np.array_equal(first, second)
+
+
+@pytest.fixture
+def checkpoint(network, build_tiny, tmp_path, monkeypatch):
+    entry = ModelEntry(build=build_tiny, input_chw=(1, 48, 48), face="", source="this test")
+    monkeypatch.setitem(MODELS, "tiny", entry)
+    path = tmp_path / "tiny.safetensors"
+    metadata = {
+        "model": "tiny",
+        "options": {},
+        "labels": list(FER2013_LABELS),
+        "input_nchw": [1, 1, 48, 48],
+        "preprocessing": GRAY.to_dict(),
+        "data": "fer2013",
+        "split": {"train": "Training"},
+        "metrics": {},
+        "command": "edge-fer train tiny",
+        "versions": {"torch": "0"},
+    }
+    save_checkpoint(path, network.state_dict(), metadata)
+    return path
+
+
+def request_for(checkpoint, data, out, **changes):
+    values = {
+        "checkpoint": checkpoint,
+        "recipe": RECIPE,
+        "calibration": f"fer2013:{data}",
+        "out": out,
+        "command": "edge-fer quantize",
+    }
+    return Request(**(values | changes))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_becomes_a_bundle_that_says_what_it_is(checkpoint, tiny_fer2013, tmp_path):
+    stages = []
+    request = request_for(
+        checkpoint, tiny_fer2013, tmp_path / "out", evaluation=f"fer2013:{tiny_fer2013}"
+    )
+    document = quantize(request, stages.append)
+    manifest = Bundle.load(tmp_path / "out").manifest
+    assert [f.file for f in manifest.files] == [
+        "model.fp32.tflite",
+        "model.int8.tflite",
+        "model.fp32.onnx",
+        "model.int8.onnx",
+    ]
+    assert document["schema"] == "edge-fer/quantize/1"
+    assert len(document["rows"]) == 4
+    assert set(document["stages_s"]) == set(stages)
+    assert all(row["n"] == 16 and 0 <= row["accuracy"] <= 1 for row in document["rows"])
+    assert all(row["drop_pt"] == 0 for row in document["rows"] if row["precision"] == "fp32")
+    assert all(f.macs == manifest.macs for f in manifest.files)
+    assert manifest.model == "tiny"
+    assert manifest.labels == FER2013_LABELS
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert manifest.provenance["checkpoint_sha256"] == digest
+    assert manifest.calibration["data"] == "fer2013"
+    assert str(tmp_path) not in json.dumps([manifest.calibration, manifest.licences])
+
+
+@pytest.mark.slow
+def test_without_labels_the_files_are_compared_on_the_calibration_faces(
+    checkpoint, tiny_fer2013, tmp_path
+):
+    request = request_for(checkpoint, tiny_fer2013, tmp_path / "out", int8_only=True)
+    rows = quantize(request, lambda _: None)["rows"]
+    assert {row["compared_on"] for row in rows} == {"calibration faces"}
+    assert {row["accuracy"] for row in rows} == {None}
+    files = Bundle.load(tmp_path / "out").manifest.files
+    assert [f.precision for f in files] == ["int8", "int8"]
+    assert all(f.accuracy is None for f in files)
+
+
+def test_bad_requests_are_refused_before_anything_is_written(checkpoint, tiny_fer2013, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        quantize(request_for(tmp_path / "none", tiny_fer2013, out), lambda _: None)
+    with pytest.raises(DataError):
+        quantize(request_for(checkpoint, tmp_path / "none.csv", out), lambda _: None)
+    assert not out.exists()

@@ -1,0 +1,62 @@
+"""The device fence: the command line runs a bundle where no training framework can be imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCKED = ("torch", "tensorflow", "nncf", "jax", "onnx", "litert_torch", "ai_edge_quantizer")
+PROGRAM = """
+import sys
+
+class Fence:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError("the device has no " + name, name=name)
+
+sys.meta_path.insert(0, Fence())
+sys.argv = {arguments}
+from edge_fer.cli import main
+main()
+"""
+
+
+def _run_fenced(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = PROGRAM.format(blocked=set(BLOCKED), arguments=["edge-fer", *arguments])
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("bench", "--rounds", "1", "--threads", "1", "--json")]
+)
+def test_runs_without_training_frameworks(arguments: tuple[str, ...]) -> None:
+    done = _run_fenced(*arguments)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.device
+def test_reads_a_photo_without_training_frameworks(astronaut: Path) -> None:
+    done = _run_fenced("run", str(astronaut))
+    assert done.returncode == 0, done.stderr
+    assert "happy" in done.stdout
+
+
+def test_the_fence_of_this_test_holds(tiny_fer2013: Path) -> None:
+    data = f"fer2013:{tiny_fer2013}"
+    done = _run_fenced("train", "arch-1", "--data", data, "--out", str(tiny_fer2013.parent / "r"))
+    assert done.returncode == 2
+    assert "edge-fer[train]" in done.stderr
+
+
+def test_help_imports_no_heavy_module() -> None:
+    program = (
+        "import sys; import edge_fer.cli; heavy = {'numpy', 'cv2', 'torch', 'ai_edge_litert'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+import cv2
+import numpy as np
+import pytest
+
+from edge_fer.errors import ModelError
+from edge_fer.runtime.detectors import HaarDetector, YuNetDetector, open_detector
+from edge_fer.runtime.images import read_image
+from edge_fer.runtime.tracking import overlap
+
+FACE = (175.0, 65.0, 110.0, 110.0)  # of the astronaut, read off the photo
+
+
+@pytest.fixture(autouse=True)
+def no_model_in_the_environment(monkeypatch):
+    monkeypatch.delenv("EDGE_FER_YUNET", raising=False)
+
+
+@pytest.fixture
+def photo(astronaut):
+    return read_image(astronaut)
+
+
+def test_haar_finds_the_face_where_it_is(photo):
+    detections = HaarDetector().detect(photo)
+    assert overlap(detections[0].box, FACE) > 0.4
+
+
+@pytest.mark.data
+def test_yunet_finds_the_face_at_any_frame_size(photo, yunet_file):
+    detector = YuNetDetector(yunet_file)
+    for scale in (1.0, 0.5, 1.5):
+        frame = cv2.resize(photo, None, fx=scale, fy=scale)
+        box = tuple(scale * value for value in FACE)
+        (detection, *_) = detector.detect(frame)
+        assert overlap(detection.box, box) > 0.4
+        assert 0.7 <= detection.score <= 1
+
+
+def test_faces_come_largest_first(photo):
+    small = cv2.resize(photo, None, fx=0.5, fy=0.5)
+    frame = np.zeros((512, 768, 3), np.uint8)
+    frame[:256, :256], frame[:, 256:] = small, photo
+    areas = [d.box[2] * d.box[3] for d in HaarDetector().detect(frame)]
+    assert len(areas) >= 2
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_an_even_frame_has_no_face():
+    assert HaarDetector().detect(np.full((240, 320, 3), 128, np.uint8)) == []
+
+
+def test_auto_takes_yunet_where_the_environment_names_it(monkeypatch, tmp_path):
+    assert isinstance(open_detector("auto"), HaarDetector)
+    monkeypatch.setenv("EDGE_FER_YUNET", str(tmp_path / "missing.onnx"))
+    with pytest.raises(ModelError, match=r"missing\.onnx"):
+        open_detector("auto")
+    assert isinstance(open_detector("haar"), HaarDetector)
+
+
+def test_a_file_that_is_no_yunet_model_is_refused_by_name(tmp_path):
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(ModelError, match=r"text\.onnx"):
+        open_detector(f"yunet:{tmp_path / 'text.onnx'}")
+
+
+@pytest.mark.parametrize("spec", ["mtcnn", "", "yunet", "yunet:"])
+def test_a_detector_that_cannot_be_opened_is_refused(spec):
+    with pytest.raises(ModelError):
+        open_detector(spec)
