@@ -3,13 +3,14 @@
 Pixels map to ``(pixel - 128) / 128``. That is a power of two, so the INT8 input of a quantized
 network (scale 1/128, zero point 0) is ``pixel - 128`` exactly and no rounding differs between the
 formats.
+
+OpenCV is imported where it is used: training on arrays needs none.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edge_fer.errors import ModelError
@@ -80,6 +81,8 @@ class Preprocessing:
             uint8 ``[height_px, width_px]`` for ``gray``, else ``[height_px, width_px, 3]``.
         """
         if crop.ndim == 3 and self.color != "rgb":
+            import cv2
+
             crop = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
         pixels = self._resize(crop)
         if self.color == "gray":
@@ -92,6 +95,8 @@ class Preprocessing:
         size = (self.width_px, self.height_px)
         if crop.shape[1::-1] == size:
             return crop
+        import cv2
+
         shrinks = crop.shape[0] > self.height_px
         return cv2.resize(crop, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
@@ -124,4 +129,8 @@ def _square_crop(image: np.ndarray, box: Box, scale: float) -> np.ndarray:
         max(0, -left),
         max(0, left + side - width),
     )
-    return cv2.copyMakeBorder(crop, *missing, cv2.BORDER_REPLICATE) if any(missing) else crop
+    if not any(missing):
+        return crop
+    import cv2
+
+    return cv2.copyMakeBorder(crop, *missing, cv2.BORDER_REPLICATE)

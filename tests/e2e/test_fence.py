@@ -51,6 +51,22 @@ def test_the_fence_of_this_test_holds(tiny_fer2013: Path) -> None:
     assert "edge-fer[train]" in done.stderr
 
 
+def test_training_needs_torch_and_little_else(tiny_fer2013: Path) -> None:
+    arguments = ["edge-fer", "train", "arch-1", "--data", f"fer2013:{tiny_fer2013}", "--quiet"]
+    arguments += ["--out", str(tiny_fer2013.parent / "r"), "--epochs", "1", "--batch-size", "16"]
+    program = (
+        f"import sys; sys.argv = {arguments}\n"
+        "from edge_fer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'cv2', 'onnx', 'ai_edge_litert', 'litert_torch', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_imports_no_heavy_module() -> None:
     program = (
         "import sys; import edge_fer.cli; heavy = {'numpy', 'cv2', 'torch', 'ai_edge_litert'};"
