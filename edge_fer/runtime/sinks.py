@@ -184,19 +184,21 @@ def annotate(result: Result) -> np.ndarray:
     width = max(1, round(2 * scale))
     for face in result.faces:
         x, y, w, h = (round(value) for value in face.box)
-        text = f"{face.label} {face.score:.0%}"
         cv2.rectangle(picture, (x, y), (x + w, y + h), _COLOUR, width)
-        cv2.putText(
-            picture,
-            text,
-            (x, max(round(20 * scale), y - 6)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            scale,
-            _COLOUR,
-            width,
-            cv2.LINE_AA,
-        )
+        _write(picture, f"{face.label} {face.score:.0%}", (x, y), scale, width)
     return picture
+
+
+def _write(
+    picture: np.ndarray, text: str, corner: tuple[int, int], scale: float, width: int
+) -> None:
+    """Writes dark text on a filled bar that stands on ``corner``, inside the picture."""
+    (text_w, text_h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, width)
+    x, y = corner[0], max(corner[1], text_h + below)
+    cv2.rectangle(picture, (x, y - text_h - below), (x + text_w, y), _COLOUR, cv2.FILLED)
+    origin = (x, y - below // 2)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(picture, text, origin, font, scale, (0, 0, 0), width, cv2.LINE_AA)
 
 
 def _frames_in(path: Path) -> int:

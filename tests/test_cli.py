@@ -1,0 +1,48 @@
+"""What the command line makes of its own little languages."""
+
+import pytest
+
+from edge_fer.cli import EXTRA_OF_MODULE, _model_options, _thread_counts
+from edge_fer.errors import EdgeFerError
+from edge_fer.models import build_model
+
+
+def test_options_of_a_model_are_json_or_text():
+    texts = ["attention=none", "size=64", 'genotype={"cells": 5}', "empty="]
+    assert _model_options(texts) == {
+        "attention": "none",
+        "size": 64,
+        "genotype": {"cells": 5},
+        "empty": "",
+    }
+
+
+def test_an_option_without_a_value_is_refused():
+    with pytest.raises(EdgeFerError, match="KEY=VALUE"):
+        _model_options(["attention"])
+
+
+def test_options_reach_the_model():
+    options = _model_options(["attention=none"])
+    with_attention = build_model("patt-lite", num_classes=7)
+    without = build_model("patt-lite", num_classes=7, **options)
+    assert len(without.state_dict()) == len(with_attention.state_dict()) - 1
+
+
+def test_thread_counts_are_sorted_and_unique():
+    assert _thread_counts("4,1,4,2") == [1, 2, 4]
+    assert 1 in _thread_counts("")
+
+
+@pytest.mark.parametrize("text", ["x", "1,,2", "0", "-1", "1,0", "1.5"])
+def test_bad_thread_counts_are_refused(text):
+    with pytest.raises(EdgeFerError, match="--threads"):
+        _thread_counts(text)
+
+
+def test_every_extra_that_a_message_names_exists():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    for extra in EXTRA_OF_MODULE.values():
+        assert f"\n{extra} = [" in text
