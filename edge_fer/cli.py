@@ -229,7 +229,7 @@ def bench(
         typer.Argument(help="Bundles, .tflite and .onnx files; the shipped bundle if none."),
     ] = None,
     threads: Annotated[
-        str, typer.Option(help="Thread counts, e.g. 1,2,4; default 1 and all cores.")
+        str, typer.Option(help="Thread counts; by default 1, 2, 4 .. all cores.")
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 20,
     inferences: Annotated[int, typer.Option(min=1, help="Timed inferences per round.")] = 50,
@@ -301,7 +301,8 @@ def run(
 
 def _thread_counts(text: str) -> list[int]:
     if not text:
-        return sorted({1, os.cpu_count() or 1})
+        cores = os.cpu_count() or 1
+        return sorted({cores, *(1 << i for i in range(cores.bit_length()))})
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError:

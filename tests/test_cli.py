@@ -31,7 +31,14 @@ def test_options_reach_the_model():
 
 def test_thread_counts_are_sorted_and_unique():
     assert _thread_counts("4,1,4,2") == [1, 2, 4]
-    assert 1 in _thread_counts("")
+
+
+@pytest.mark.parametrize(
+    ("cores", "counts"), [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])]
+)
+def test_by_default_threads_double_up_to_all_cores(monkeypatch, cores, counts):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert _thread_counts("") == counts
 
 
 @pytest.mark.parametrize("text", ["x", "1,,2", "0", "-1", "1,0", "1.5"])
