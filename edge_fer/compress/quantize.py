@@ -137,7 +137,7 @@ def quantize(request: Request, announce: Callable[[str], None]) -> dict[str, Any
         figures = _compare(checkpoint, artifacts, calibration_images, evaluation)
     with stages.stage("write the bundle"):
         kept = [a for a in artifacts if not (request.int8_only and a.precision == FLOAT)]
-        manifest = _manifest(request, checkpoint, kept, figures)
+        manifest = _manifest(request, checkpoint, kept, figures, len(calibration_images))
         save_bundle(request.out, manifest, {a.name: a.content for a in kept})
         Bundle.load(request.out)
     return {
@@ -254,6 +254,7 @@ def _manifest(
     checkpoint: Checkpoint,
     artifacts: list[Artifact],
     figures: Mapping[str, Mapping[str, Any]],
+    calibration_faces_n: int,
 ) -> Manifest:
     metadata = checkpoint.metadata
     complexity = describe(checkpoint.network, tuple(metadata["input_nchw"]))
@@ -268,7 +269,7 @@ def _manifest(
         files=tuple(_model_file(artifact, figures) for artifact in artifacts),
         calibration={
             "data": request.calibration.partition(":")[0],
-            "images": request.recipe.images,
+            "images": calibration_faces_n,
             "seed": request.recipe.seed,
             "recipe": request.recipe.name,
         },
