@@ -1,4 +1,8 @@
+import importlib.machinery
+import itertools
 import struct
+import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -164,3 +168,44 @@ def test_names_outside_ascii_are_read(tmp_path):
     picture(tmp_path / "a.png").rename(tmp_path / "grüße 笑.png")
     assert read_image(tmp_path / "grüße 笑.png").shape == (40, 60, 3)
     assert [path.name for path in list_images(tmp_path)] == ["grüße 笑.png"]
+
+
+class FakePicamera2:
+    """What this package uses of picamera2, on a camera that shows a gray ramp."""
+
+    def __init__(self):
+        self.calls = []
+        FakePicamera2.last = self
+
+    def create_video_configuration(self, main):
+        return main
+
+    def configure(self, main):
+        self.main = main
+
+    def start(self):
+        self.calls.append("start")
+
+    def capture_array(self, name):
+        assert name == "main"
+        width, height = self.main["size"]
+        return np.full((height, width, 3), len(self.calls), np.uint8)
+
+    def stop(self):
+        self.calls.append("stop")
+
+    def close(self):
+        self.calls.append("close")
+
+
+def test_a_pi_camera_gives_frames_and_is_closed(monkeypatch):
+    module = types.ModuleType("picamera2")
+    module.Picamera2 = FakePicamera2
+    module.__spec__ = importlib.machinery.ModuleSpec("picamera2", None)
+    monkeypatch.setitem(sys.modules, "picamera2", module)
+    with open_source("camera") as source:
+        frames = list(itertools.islice(source, 3))
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert all(frame.image.shape == (480, 640, 3) for frame in frames)
+    assert FakePicamera2.last.main["format"] == "RGB888"
+    assert FakePicamera2.last.calls == ["start", "stop", "close"]
