@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_fer import __version__
+from edge_fer.cli_data import data_app
 from edge_fer.errors import EdgeFerError, MissingExtraError
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Facial-expression recognition, from training to the camera loop of a small device.",
 )
+
+app.add_typer(data_app, name="data")
 
 Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

@@ -1,6 +1,6 @@
 import pytest
 
-from edge_fer.data.spec import READERS, TERMS, read_faces
+from edge_fer.data.spec import DATASETS, READERS, TERMS, read_dataset, read_faces
 from edge_fer.errors import DataError
 
 
@@ -28,3 +28,41 @@ def test_an_unknown_dataset_lists_the_known_ones():
 
 def test_the_terms_of_every_dataset_are_stated():
     assert set(TERMS) == set(READERS)
+
+
+def test_every_dataset_that_gives_faces_can_also_be_listed():
+    assert set(READERS) <= set(DATASETS)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_reader_refuses_what_is_not_there_in_one_line(tmp_path, name):
+    with pytest.raises(DataError) as caught:
+        read_dataset(f"{name}:{tmp_path / 'nowhere'}")
+    assert "nowhere" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_reader_refuses_an_empty_folder_in_one_line(tmp_path, name):
+    with pytest.raises(DataError) as caught:
+        read_dataset(f"{name}:{tmp_path}")
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_name_chooses_how_a_dataset_is_listed(tiny_fer2013):
+    dataset = read_dataset(f"fer2013:{tiny_fer2013}", strict=True)
+    assert (dataset.name, len(dataset)) == ("fer2013", 80)
+
+
+def test_strict_names_the_first_problem_and_how_many(pictures):
+    root = pictures(["happy/1.png", "2.png"])
+    assert len(read_dataset(f"folder:{root}")) == 1
+    with pytest.raises(DataError, match=r"1 problem, the first: .*no class folder"):
+        read_dataset(f"folder:{root}", strict=True)
+
+
+@pytest.mark.parametrize("spec", ["", "folder", "folder:", "mnist:/tmp"])
+def test_a_bad_spec_of_a_listing_is_refused(spec):
+    with pytest.raises(DataError):
+        read_dataset(spec)
