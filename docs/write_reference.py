@@ -6,7 +6,19 @@ import sys
 from pathlib import Path
 
 REFERENCE = Path(__file__).parent / "cli.md"
-COMMANDS = ("", "models", "train", "evaluate", "quantize", "bench", "run")
+COMMANDS = (
+    "",
+    "models",
+    "data",
+    "data info",
+    "data preview",
+    "data split",
+    "train",
+    "evaluate",
+    "quantize",
+    "bench",
+    "run",
+)
 PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "TERMINAL_WIDTH": "100"}
 
 
