@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge_fer.show import published_params
+from edge_fer.show import MODELS_HEADS, models_rows
 from edge_fer.zoo import models_document
 
 ROOT = Path(__file__).parents[1]
@@ -72,23 +72,7 @@ def _latency_of(path: Path) -> str:
 
 def zoo_table() -> str:
     """One line per model of the zoo, from its code, beside its paper."""
-    heads = ["model", "input CxHxW", "params", "trainable", "MACs M", "FLOPs M"]
-    heads += ["float32 MB", "activation MB", "paper's params"]
-    rows = [
-        [
-            f"`{model['name']}`",
-            "x".join(map(str, model["input_nchw"][1:])),
-            f"{model['params_total']:,}",
-            f"{model['params_trainable']:,}",
-            f"{model['macs'] / 1e6:.2f}",
-            f"{model['flops'] / 1e6:.2f}",
-            f"{model['float32_mb']:.2f}",
-            f"{model['peak_activation_mb']:.2f}",
-            published_params(model),
-        ]
-        for model in models_document()["models"]
-    ]
-    return _markdown(heads, rows)
+    return _markdown(list(MODELS_HEADS), models_rows(models_document()))
 
 
 TABLES = {

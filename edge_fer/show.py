@@ -9,6 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+MODELS_HEADS = (
+    "model", "input", "params", "trainable", "MACs M", "FLOPs M", "f32 MB", "act. MB",
+    "paper's params",
+)  # fmt: skip
+
 
 class TrainingProgress:
     """A bar per epoch with live loss and accuracy, and a line per finished epoch."""
@@ -73,7 +78,12 @@ def round_printer(rounds: int, *, quiet: bool) -> Callable[[int], None]:
 
 def models_table(document: dict[str, Any]) -> None:
     """Prints ``edge-fer/models/1``, a line per model."""
-    rows = [
+    _table("The zoo, batch 1", MODELS_HEADS, models_rows(document))
+
+
+def models_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Returns a line per model of ``edge-fer/models/1``, under ``MODELS_HEADS``."""
+    return [
         [
             model["name"],
             "x".join(map(str, model["input_nchw"][1:])),
@@ -87,8 +97,6 @@ def models_table(document: dict[str, Any]) -> None:
         ]
         for model in document["models"]
     ]
-    heads = ["model", "input", "params", "trainable", "MACs M", "FLOPs M", "f32 MB", "act. MB"]
-    _table("The zoo, batch 1", [*heads, "paper's params"], rows)
 
 
 def published_params(model: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_fer.data.cache import Arrays, cached_arrays
-from edge_fer.data.dataset import Dataset, Item, Row
+from edge_fer.data.dataset import IMAGE_SUFFIXES, Dataset, Item, Row
 from edge_fer.data.faces import Faces
 from edge_fer.data.reading import Found, class_folder_items, dataset_of, only_in_splits
 from edge_fer.errors import DataError
@@ -28,7 +28,6 @@ from edge_fer.labels import FER2013_LABELS
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 SIZE_PX = 48
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 UNREADABLE_NPZ = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zlib.error,
     zipfile.BadZipFile,

@@ -42,15 +42,15 @@ def test_points_are_fractions_of_the_picture_whatever_its_size(shape):
     points = find_landmarks([image], predictor=Spots())
     assert points.shape == (1, 68, 2)
     assert points.dtype == np.float32
-    np.testing.assert_allclose(points[0], [[20.5 / shape[1], 10.5 / shape[0]]] * 68, atol=0.004)
+    np.testing.assert_allclose(points[0], [[20.5 / shape[1], 10.5 / shape[0]]] * 68, atol=5e-4)
 
 
 def test_a_box_is_looked_at_and_points_stay_fractions_of_the_picture():
     image = np.maximum(with_spot(5, 5, (60, 80)), with_spot(70, 50, (60, 80)))
     boxes = [(0, 0, 40, 30), (40, 30, 40, 30)]
     left, right = find_landmarks([image, image], boxes=boxes, predictor=Spots())
-    np.testing.assert_allclose(left[0], [5.5 / 80, 5.5 / 60], atol=0.004)
-    np.testing.assert_allclose(right[0], [70.5 / 80, 50.5 / 60], atol=0.004)
+    np.testing.assert_allclose(left[0], [5.5 / 80, 5.5 / 60], atol=5e-4)
+    np.testing.assert_allclose(right[0], [70.5 / 80, 50.5 / 60], atol=5e-4)
 
 
 def test_small_faces_are_enlarged_first():

@@ -177,8 +177,10 @@ def test_a_dataset_has_three_splits_of_different_people(count):
     assert len(people["train"]) >= max(len(people["validation"]), len(people["test"]))
 
 
-def test_one_person_can_be_left_out_with_all_expressions():
-    data = read_synthetic("700")
+@pytest.mark.parametrize(("count", "people"), [(MIN_FACES, 3), (700, 30)])
+def test_one_person_can_be_left_out_with_all_expressions(count, people):
+    data = read_synthetic(str(count))
+    assert len(data.subjects) == people
     for subject in data.subjects:
         own = data.where(lambda item, subject=subject: item.subject == subject)
         assert {item.label for item in own.items} == set(range(7))
