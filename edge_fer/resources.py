@@ -13,6 +13,7 @@ _ROOTS = (_PACKAGE, _PACKAGE.parent)
 
 FOLDERS = {
     "recipe": ("quantize/recipes", "{name}.toml"),
+    "training": ("train/recipes", "{name}.toml"),
     "target": ("targets", "{name}/profile.toml"),
     "bundle": ("bundles", "{name}"),
     "published": ("benchmarks/published", "{name}.toml"),

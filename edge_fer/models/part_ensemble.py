@@ -20,6 +20,7 @@ landmarks.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -134,9 +135,17 @@ class PartEnsemble(nn.Module):
             {name: PartNetwork(num_classes, in_channels) for name in landmarks}
         )
 
+    def members(self) -> dict[str, PartNetwork]:
+        """Returns the sub-networks by the name of their part."""
+        return {name: cast("PartNetwork", network) for name, network in self.networks.items()}
+
+    def member_logits(self, x_NCHW: Tensor) -> list[Tensor]:
+        """Images to the logits of each sub-network, which is what learns."""
+        return [network(x_NCHW) for network in self.networks.values()]
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Images to summed probabilities."""
-        first, *others = (network(x_NCHW).softmax(1) for network in self.networks.values())
+        first, *others = (logits_NK.softmax(1) for logits_NK in self.member_logits(x_NCHW))
         sum_NK: Tensor = first
         for probabilities_NK in others:
             sum_NK = sum_NK + probabilities_NK

@@ -1,36 +1,49 @@
-"""The training loop: resumable at any step, with averaged weights, chosen on PublicTest."""
+"""The training loop: stages, resumable at any step, with averaged weights, best epoch kept."""
 
-import json
-import math
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 import edge_fer
-from edge_fer.data.augment import augment
 from edge_fer.data.faces import Faces, require_labels
-from edge_fer.errors import ModelError, OutputError
-from edge_fer.files import write_atomic
+from edge_fer.errors import EdgeFerError
 from edge_fer.models import build_model, find_model, load_imagenet
-from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE
-from edge_fer.train.checkpoint import averaged, save_checkpoint
-from edge_fer.train.config import TrainConfig
+from edge_fer.preprocess import Preprocessing
+from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint
+from edge_fer.train.config import Stage, TrainConfig
+from edge_fer.train.devices import memory_errors, open_accelerator
+from edge_fer.train.folder import (
+    BEST_FILE,
+    HEADS_FILE,
+    LANDMARKS_FILE,
+    STATE_FILE,
+    append_metrics,
+    clear_folder,
+    keep_metrics,
+    require_same_config,
+)
+from edge_fer.train.inputs import on_device
 from edge_fer.train.interrupt import deferred_interrupt
+from edge_fer.train.lesson import Lesson
+from edge_fer.train.objective import class_prior
+from edge_fer.train.optimizer import build_optimizer, optimizer_state, restore_optimizer
+from edge_fer.train.schedule import learning_rate
 from edge_fer.train.state import Progress, load_state, save_state
+from edge_fer.train.teachers import load_teachers
+from edge_fer.train.trainee import set_training, trainee_of
+from edge_fer.train.validate import validate
 
-STATE_FILE = "state.safetensors"
-BEST_FILE = "best.safetensors"
-METRICS_FILE = "metrics.jsonl"
-CONFIG_FILE = "config.json"
 SAVE_EVERY_S = 60.0
-VALIDATION_BATCH = 256
 PACKAGE = "package"
+#: Steps between two reports: reading a figure makes a GPU wait.
+REPORT_EVERY = {"cpu": 1, "cuda": 16}
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -42,33 +55,59 @@ class Run:
         config: What to train and how.
         train: Labelled faces to learn from.
         validation: Labelled faces on which the best epoch is chosen.
-        folder: Where ``best.safetensors``, ``metrics.jsonl`` and the state are written.
+        folder: Where checkpoints, ``metrics.jsonl`` and the state are written.
         command: The command line, for the checkpoint's metadata.
+        votes_NK: float32 annotators' votes for ``train``, where a stage uses them.
+        points_NP2: float32 ``[N, 68, 2]`` landmarks of ``train`` and of ``validation``, where a
+            stage learns them.
+
+    Raises:
+        EdgeFerError: Faces without labels, or a configuration that the model cannot follow.
     """
 
     def __init__(
-        self, config: TrainConfig, train: Faces, validation: Faces, folder: Path, command: str
+        self,
+        config: TrainConfig,
+        train: Faces,
+        validation: Faces,
+        folder: Path,
+        command: str,
+        *,
+        votes_NK: np.ndarray | None = None,
+        points_NP2: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         require_labels(train)
         require_labels(validation)
         self.config, self.folder, self.command = config, folder, command
         self.label_names = train.label_names
-        self.entry = find_model(config.model)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.precision = _resolve_precision(config.precision, self.device)
-        self.images_NCHW, self.labels_N = _to_device(train, self.device)
-        self.validation = _to_device(validation, self.device)
-        self.steps_per_epoch = max(1, len(train) // config.batch_size)
+        self.parts = {"train": _part(train), "validation": _part(validation)}
+        self.input_chw, self.preprocessing = _input_of(config)
+        self.accelerator = open_accelerator(config.precision)
+        self.device = self.accelerator.device
+        points = points_NP2 or (None, None)
+        self.train_faces = on_device(train, self.device, votes_NK, points[0])
+        self.validation = on_device(validation, self.device, None, points[1])
+        self.prior_K = class_prior(self.train_faces.labels_N, len(train.label_names))
+        self.teachers = load_teachers(config.teachers, self.label_names, self.device)
 
         torch.manual_seed(config.seed)
         self.network = self._build()
         if config.imagenet:
             path = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
             load_imagenet(config.model, self.network, path)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimizer = _optimizer(self.network, config)
         self.progress = Progress()
-        self._inside_step = False
+        self._between = False
+        self._enter_stage()
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the run is in."""
+        return self.config.stages[self.progress.stage]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the training split, at least one."""
+        return max(1, len(self.train_faces) // self.stage.batch_size)
 
     def start(self, *, resume: bool, force: bool) -> None:
         """Prepares the folder: a new run, or with ``resume`` the one that is there.
@@ -77,80 +116,44 @@ class Run:
             OutputError: The folder holds a run, and neither ``resume`` nor ``force`` was given.
             EdgeFerError: The run there has another configuration.
         """
-        state, config = self.folder / STATE_FILE, self.folder / CONFIG_FILE
-        if resume and state.is_file():
-            self._require_same_config(config)
-            self._resume(state)
-            return
-        outputs = [self.folder / name for name in (STATE_FILE, BEST_FILE, METRICS_FILE)]
-        if any(path.exists() for path in outputs) and not force:
-            raise OutputError(
-                f"{self.folder} holds a run; give --resume to go on, --force to replace"
-            )
-        try:
-            for path in outputs:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be written: {error.strerror}") from error
-        text = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        write_atomic(config, lambda file: file.write_text(text))
-
-    def _require_same_config(self, path: Path) -> None:
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path}: not a readable configuration ({error})") from error
-        now = json.loads(json.dumps(self.config.to_dict()))
-        changed = sorted(key for key in now if key != "data" and before.get(key) != now[key])
-        if changed:
-            raise ModelError(
-                f"{path}: the run there has another {', '.join(changed)}; cannot resume"
-            )
-
-    def _resume(self, path: Path) -> None:
-        groups, self.progress = load_state(path)
-        self.network.load_state_dict(groups["weights"])
-        self.average = {k: v.to(self.device) for k, v in groups["average"].items()}
-        for name, parameter in self.network.named_parameters():
-            if name in groups.get("momentum", {}):
-                buffer = groups["momentum"][name].to(self.device)
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
-        _keep_metrics(self.folder / METRICS_FILE, self.progress.epoch)
+        if resume and (self.folder / STATE_FILE).is_file():
+            require_same_config(self.folder, self.config.to_dict())
+            self._resume(self.folder / STATE_FILE)
+        elif self.accelerator.is_main_process:
+            clear_folder(self.folder, self.config.to_dict(), force=force)
+        self.accelerator.wait_for_everyone()
 
     def save(self) -> None:
         """Writes the state from which ``resume`` goes on."""
-        momentum = {
-            name: self.optimizer.state[parameter]["momentum_buffer"]
-            for name, parameter in self.network.named_parameters()
-            if self.optimizer.state[parameter].get("momentum_buffer") is not None
-        }
-        groups = {
-            "weights": self.network.state_dict(),
-            "average": self.average,
-            "momentum": momentum,
-        }
-        save_state(self.folder / STATE_FILE, groups, self.progress)
+        self._read_sums()
+        if self.accelerator.is_main_process:
+            groups = {"weights": self.trainee.state_dict(), "average": self.average}
+            groups |= optimizer_state(self.optimizer, self.trainee)
+            save_state(self.folder / STATE_FILE, groups, self.progress)
 
     def fit(self, on_step: Report, on_epoch: Report) -> dict[str, Any]:
         """Trains to the end; saves on the way, and once more when interrupted.
 
         Args:
-            on_step: Called after each step with ``epoch``, ``step``, ``steps``, ``loss``,
-                ``accuracy``.
+            on_step: Called after each step (on a GPU after some) with ``epoch``, ``epochs``,
+                ``stage``, ``step``, ``steps``, ``loss``, ``accuracy``.
             on_epoch: Called after each epoch with its line of ``metrics.jsonl``.
 
         Returns:
             ``best`` (the checkpoint's path), ``best_epoch`` and ``best_accuracy`` (on the
             validation faces).
+
+        Raises:
+            EdgeFerError: The loss is no longer a number, or memory does not suffice.
         """
         try:
-            with deferred_interrupt() as raise_if_asked:
-                while self.progress.epoch < self.config.epochs:
+            with deferred_interrupt() as raise_if_asked, memory_errors(self):
+                while self._has_more():
                     self._train_epoch(on_step, raise_if_asked)
                     on_epoch(self._finish_epoch())
                     raise_if_asked()
         except KeyboardInterrupt:
-            if not self._inside_step:
+            if not self._between:
                 self.save()
             raise
         return {
@@ -159,101 +162,192 @@ class Run:
             "best_accuracy": self.progress.best_accuracy,
         }
 
+    def _has_more(self) -> bool:
+        """Goes on to the next stage where one has ended; False after the last."""
+        progress = self.progress
+        while self._stage_is_over():
+            if progress.stage + 1 == len(self.config.stages):
+                return False
+            best = LANDMARKS_FILE if self.stage.target == "landmarks" else BEST_FILE
+            self.network.load_state_dict(load_checkpoint(self.folder / best).network.state_dict())
+            progress.start_stage(progress.stage + 1)
+            self._enter_stage()
+        return True
+
+    def _stage_is_over(self) -> bool:
+        progress, stage = self.progress, self.stage
+        tired = stage.patience and progress.epochs_since_best >= stage.patience
+        return bool(tired) or progress.epoch - progress.stage_start >= stage.epochs
+
+    def _enter_stage(self) -> None:
+        torch.manual_seed(self.config.seed + 7919 * self.progress.stage)
+        self.trainee = trainee_of(self.network, self.stage).to(self.device)
+        self.average = {k: v.detach().clone() for k, v in self.trainee.state_dict().items()}
+        optimizer = build_optimizer(self.trainee, self.stage)
+        model, self.optimizer = self.accelerator.prepare(self.trainee, optimizer)
+        self.lesson = Lesson(
+            stage=self.stage,
+            trainee=self.trainee,
+            model=model,
+            input_chw=self.input_chw,
+            prior_K=self.prior_K,
+            teachers=self.teachers,
+            autocast=self.accelerator.autocast,
+        )
+        self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.examiner = trainee_of(self._build(), self.stage).to(self.device).eval()
+
+    def _resume(self, path: Path) -> None:
+        groups, self.progress = load_state(path)
+        self._enter_stage()
+        self.trainee.load_state_dict(groups["weights"])
+        self.average = {k: v.to(self.device) for k, v in groups["average"].items()}
+        restore_optimizer(self.optimizer, self.trainee, groups)
+        self.sums[0], self.sums[1] = self.progress.loss_sum, self.progress.correct
+        if self.accelerator.is_main_process:
+            keep_metrics(self.folder, self.progress.epoch)
+
     def _train_epoch(self, on_step: Report, raise_if_asked: Callable[[], None]) -> None:
-        self.network.train()
+        set_training(self.trainee, self.stage)
         progress, saved_at = self.progress, time.monotonic()
-        order = torch.randperm(len(self.labels_N), generator=self._generator(progress.epoch, 0))
+        count = len(self.train_faces)
+        order = torch.randperm(count, generator=self._generator(progress.epoch, 0))
+        order = order.to(self.device)
+        every = REPORT_EVERY.get(self.device.type, 1)
         while progress.step < self.steps_per_epoch:
             started_at = time.monotonic()
-            first = progress.step * self.config.batch_size
-            rows = order[first : first + self.config.batch_size].to(self.device)
-            self._inside_step = True
-            self._step(rows)
-            self._inside_step = False
+            first = progress.step * self.stage.batch_size
+            rows = order[first : first + self.stage.batch_size]
+            self._between = True
+            self._step(rows[self.accelerator.process_index :: self.accelerator.num_processes])
+            progress.seen += len(rows)
+            progress.step += 1
+            self._between = False
             progress.seconds += time.monotonic() - started_at
-            on_step(
-                {
-                    "epoch": progress.epoch,
-                    "step": progress.step,
-                    "steps": self.steps_per_epoch,
-                    "loss": progress.loss_sum / progress.seen,
-                    "accuracy": progress.correct / progress.seen,
-                }
-            )
+            if progress.step % every == 0 or progress.step == self.steps_per_epoch:
+                on_step(self._live_figures())
             raise_if_asked()
             if time.monotonic() - saved_at > SAVE_EVERY_S:
                 self.save()
                 saved_at = time.monotonic()
 
-    def _step(self, rows: Tensor) -> None:
-        progress, config = self.progress, self.config
-        generator = self._generator(progress.epoch, progress.step + 1)
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-        x_NCHW = augment(_normalised(self.images_NCHW[rows]), config.augmentation, generator)
-        x_NCHW = fit_input(x_NCHW, self.entry.input_chw)
-        x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
-        labels_N = self.labels_N[rows]
-        with torch.autocast(self.device.type, self.precision, self.precision != torch.float32):
-            logits_NK = self.network(x_NCHW).float()
-            loss = functional.cross_entropy(
-                logits_NK, labels_N, label_smoothing=config.label_smoothing
-            )
-        global_step = progress.epoch * self.steps_per_epoch + progress.step
-        learning_rate = self._learning_rate(global_step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizer.step()
-        decay = min(config.ema_decay, (1 + global_step) / (10 + global_step))
-        averaged(self.network.state_dict(), self.average, decay)
+    def _live_figures(self) -> dict[str, Any]:
+        self._read_sums()
+        progress, labels = self.progress, self.stage.target == "labels"
+        return {
+            "stage": self.stage.name,
+            "epoch": progress.epoch,
+            "epochs": progress.stage_start + self.stage.epochs,
+            "step": progress.step,
+            "steps": self.steps_per_epoch,
+            "loss": progress.loss_sum / progress.seen,
+            "accuracy": progress.correct / progress.seen if labels else None,
+        }
 
-        progress.loss_sum += float(loss.detach()) * len(rows)
-        progress.correct += int((logits_NK.argmax(1) == labels_N).sum())
-        progress.seen += len(rows)
-        progress.step += 1
+    def _read_sums(self) -> None:
+        """Brings loss and accuracy from the device; the moment at which a broken run is noticed."""
+        sums = (
+            self.accelerator.reduce(self.sums) if self.accelerator.num_processes > 1 else self.sums
+        )
+        loss_sum, correct = sums.tolist()
+        if not np.isfinite(loss_sum):
+            raise EdgeFerError(
+                f"the loss is not a number any more (stage {self.stage.name}, epoch "
+                f"{self.progress.epoch + 1}, step {self.progress.step}): lower the learning rate "
+                f"or set clip_norm; what {self.folder} holds is from before"
+            )
+        self.progress.loss_sum, self.progress.correct = loss_sum, int(correct)
+
+    def _step(self, rows: Tensor) -> None:
+        progress, stage = self.progress, self.stage
+        rank = self.accelerator.process_index
+        generator = self._generator(progress.epoch, progress.step + 1, rank)
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        faces = self.train_faces.take(rows)
+        loss, correct = self.lesson.loss(faces, generator)
+        step = (progress.epoch - progress.stage_start) * self.steps_per_epoch + progress.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(stage, step, self.steps_per_epoch, progress.cuts)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        if stage.clip_norm:
+            self.accelerator.clip_grad_norm_(self.trainee.parameters(), stage.clip_norm)
+        self.optimizer.step()
+        decay = min(stage.ema_decay, (1 + step) / (10 + step))
+        averaged(self.trainee.state_dict(), self.average, decay)
+        self.sums += torch.stack([loss.detach().double() * len(rows), correct.double()])
 
     def _finish_epoch(self) -> dict[str, Any]:
-        progress = self.progress
-        accuracy, loss = self._validate()
+        self._read_sums()
+        progress, stage = self.progress, self.stage
+        done = (progress.epoch - progress.stage_start + 1) * self.steps_per_epoch
+        labels = stage.target == "labels"
         record = {
+            "stage": stage.name,
             "epoch": progress.epoch,
-            "learning_rate": self._learning_rate((progress.epoch + 1) * self.steps_per_epoch),
+            "learning_rate": learning_rate(stage, done, self.steps_per_epoch, progress.cuts),
             "train_loss": progress.loss_sum / progress.seen,
-            "train_accuracy": progress.correct / progress.seen,
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
+            "train_accuracy": progress.correct / progress.seen if labels else None,
+            **self._validate(),
             "images_per_s": progress.seen / progress.seconds if progress.seconds else None,
         }
-        if accuracy > progress.best_accuracy:
-            self._save_best(record)
-            progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
-        _append_line(self.folder / METRICS_FILE, record)
-        progress.start_epoch(progress.epoch + 1)
+        after = self._judged(record)
+        if self.accelerator.is_main_process:
+            append_metrics(self.folder, record)
+        after.start_epoch(progress.epoch + 1)
+        self._between = True
+        self.progress = after
+        self.sums.zero_()
+        self._between = False
         self.save()
         return record
 
-    def _validate(self) -> tuple[float, float]:
-        images_NCHW, labels_N = self.validation
-        network = self._build()
-        network.load_state_dict(self.average)
-        network.eval()
-        with torch.inference_mode():
-            starts = range(0, len(images_NCHW), VALIDATION_BATCH)
-            batches = (images_NCHW[first : first + VALIDATION_BATCH] for first in starts)
-            logits_NK = torch.cat([network(self._input(batch)) for batch in batches])
-        accuracy = float((logits_NK.argmax(1) == labels_N).float().mean())
-        return accuracy, float(functional.cross_entropy(logits_NK, labels_N))
+    def _validate(self) -> dict[str, Any]:
+        self.examiner.load_state_dict(self.average)
+        share = (self.accelerator.process_index, self.accelerator.num_processes)
+        return validate(
+            self.examiner, self.validation, self.input_chw, len(self.label_names), share
+        )
 
-    def _save_best(self, record: dict[str, Any]) -> None:
-        metadata = {
+    def _judged(self, record: dict[str, Any]) -> Progress:
+        """Keeps the weights if they are the best; returns the progress with that counted."""
+        after, stage = replace(self.progress), self.stage
+        by_loss = stage.monitor == "loss" or stage.target == "landmarks"
+        monitor = -record["validation_loss"] if by_loss else record["validation_accuracy"]
+        better = monitor > after.best_monitor
+        after.best_monitor = max(monitor, after.best_monitor)
+        after.epochs_since_best = 0 if better else after.epochs_since_best + 1
+        after.epochs_since_cut = 0 if better else after.epochs_since_cut + 1
+        if stage.schedule == "plateau" and after.epochs_since_cut >= stage.decay_epochs:
+            after.cuts, after.epochs_since_cut = after.cuts + 1, 0
+        if stage.target == "landmarks":
+            if better:
+                self._save_landmarks(record)
+        elif record["validation_accuracy"] > after.best_accuracy:
+            self._save_checkpoint(BEST_FILE, record)
+            after.best_accuracy, after.best_epoch = record["validation_accuracy"], after.epoch
+        return after
+
+    def _save_landmarks(self, record: dict[str, Any]) -> None:
+        self._save_checkpoint(LANDMARKS_FILE, record)
+        heads = _under(self.average, "heads.")
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.folder / HEADS_FILE, heads, self._metadata(record))
+
+    def _save_checkpoint(self, name: str, record: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            weights = _under(self.average, "network.")
+            save_checkpoint(self.folder / name, weights, self._metadata(record))
+
+    def _metadata(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {
             "model": self.config.model,
             "options": self.config.options,
             "labels": list(self.label_names),
-            "input_nchw": [1, *self.entry.input_chw],
-            "preprocessing": self.entry.preprocessing.to_dict(),
+            "input_nchw": [1, *self.input_chw],
+            "preprocessing": self.preprocessing.to_dict(),
             "data": self.config.data.partition(":")[0],
-            "split": {"train": "Training", "validation": "PublicTest"},
+            "split": self.parts,
             "metrics": record,
             "config": self.config.to_dict(),
             "command": self.command,
@@ -263,99 +357,37 @@ class Run:
                 "python": platform.python_version(),
             },
         }
-        weights = {name: tensor.cpu() for name, tensor in self.average.items()}
-        save_checkpoint(self.folder / BEST_FILE, weights, metadata)
 
     def _build(self) -> nn.Module:
         network = build_model(
             self.config.model,
             num_classes=len(self.label_names),
-            in_channels=self.entry.input_chw[0],
+            in_channels=self.input_chw[0],
             **self.config.options,
         )
-        return _placed(network, self.device)
+        return network.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
-    def _input(self, pixels_NCHW: Tensor) -> Tensor:
-        return fit_input(_normalised(pixels_NCHW), self.entry.input_chw)
-
-    def _learning_rate(self, global_step: int) -> float:
-        warmup = self.config.warmup_epochs * self.steps_per_epoch
-        total = self.config.epochs * self.steps_per_epoch
-        if global_step < warmup:
-            return self.config.learning_rate * (global_step + 1) / warmup
-        done = (global_step - warmup) / max(1, total - warmup)
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-    def _generator(self, epoch: int, step: int) -> Generator:
-        return Generator().manual_seed((self.config.seed * 100_003 + epoch) * 1_000_003 + step)
+    def _generator(self, epoch: int, step: int, rank: int = 0) -> Generator:
+        seed = (self.config.seed * 100_003 + epoch) * 1_000_003 + step
+        return Generator().manual_seed(seed + rank * 2**40)
 
 
-def _placed(network: nn.Module, device: torch.device) -> nn.Module:
-    """Moves a network to a device, with channels last in memory: what fast convolutions want."""
-    placed: nn.Module = network.to(device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return placed
+def _input_of(config: TrainConfig) -> tuple[tuple[int, int, int], Preprocessing]:
+    entry = find_model(config.model)
+    channels, height_px, width_px = entry.input_chw
+    if config.input_px:
+        height_px = width_px = config.input_px
+    values = entry.preprocessing.to_dict() | {"height_px": height_px, "width_px": width_px}
+    return (channels, height_px, width_px), Preprocessing.from_dict(values)
 
 
-def use_threads(threads: int) -> None:
-    """Caps torch's CPU threads; 0 leaves its own choice."""
-    if threads:
-        torch.set_num_threads(threads)
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor.cpu()
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
-def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, config.learning_rate, momentum=config.momentum, nesterov=True)
-
-
-def fit_input(x_NCHW: Tensor, input_chw: tuple[int, int, int]) -> Tensor:
-    """Resizes gray images ``[N, 1, H, W]`` to a network's size and repeats them for its channels.
-
-    The same as ``Preprocessing.fit`` up to its rounding to whole pixels.
-    """
-    channels, *size = input_chw
-    if list(x_NCHW.shape[2:]) != size:
-        x_NCHW = functional.interpolate(x_NCHW, size, mode="bilinear", antialias=True)
-    return x_NCHW.expand(-1, channels, -1, -1)
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    return (pixels.float() - PIXEL_OFFSET) * PIXEL_SCALE
-
-
-def _to_device(faces: Faces, device: torch.device) -> tuple[Tensor, Tensor]:
-    images_NCHW = torch.from_numpy(faces.images_NHW).unsqueeze(1)
-    return images_NCHW.to(device), torch.from_numpy(faces.labels_N).to(device)
-
-
-def _resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    if name != "auto":
-        return torch.bfloat16 if name == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-
-
-def _append_line(path: Path, record: dict[str, Any]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _keep_metrics(path: Path, epochs: int) -> None:
-    """Drops lines of epochs that a resumed run will do again, and a line cut short by a crash."""
-    if path.is_file():
-        lines = [line for line in path.read_text().splitlines() if _epoch_of(line) < epochs]
-        write_atomic(path, lambda file: file.write_text("".join(f"{line}\n" for line in lines)))
-
-
-def _epoch_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
+def _part(faces: Faces) -> str:
+    return faces.source.partition(":")[2]

@@ -1,6 +1,7 @@
 """The state of an unfinished run: one safetensors file from which it goes on exactly."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from edge_fer.train.checkpoint import write_tensors
 class Progress:
     """Where a run is: the next step, and sums over the steps of the current epoch so far.
 
-    Randomness needs no state: order and augmentation are seeded by (seed, epoch, step).
+    Randomness needs no state: order and augmentation are seeded by (seed, epoch, step). Epochs are
+    counted over all stages.
     """
 
+    stage: int = 0
+    stage_start: int = 0
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
@@ -27,6 +31,15 @@ class Progress:
     seconds: float = 0.0
     best_epoch: int = -1
     best_accuracy: float = -1.0
+    best_monitor: float = -math.inf
+    epochs_since_best: int = 0
+    epochs_since_cut: int = 0
+    cuts: int = 0
+
+    def start_stage(self, stage: int) -> None:
+        """Forgets what schedule and patience remember."""
+        self.stage, self.stage_start, self.best_monitor = stage, self.epoch, -math.inf
+        self.epochs_since_best = self.epochs_since_cut = self.cuts = 0
 
     def start_epoch(self, epoch: int) -> None:
         """Clears the sums."""
@@ -35,7 +48,7 @@ class Progress:
 
 
 def save_state(path: Path, groups: dict[str, dict[str, Tensor]], progress: Progress) -> None:
-    """Writes named groups of tensors (weights, average, momentum) and the progress, atomically."""
+    """Writes groups of tensors (weights, average, the optimizer's) and the progress, atomically."""
     tensors = {
         f"{group}/{name}": tensor.detach().cpu().contiguous()
         for group, members in groups.items()

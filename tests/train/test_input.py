@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from edge_fer.preprocess import Preprocessing, normalise
-from edge_fer.train.loop import fit_input
+from edge_fer.train.inputs import fit_input
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 48), (3, 48), (3, 120), (3, 224)])

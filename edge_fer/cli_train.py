@@ -1,0 +1,119 @@
+"""``edge-fer train``."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="Name in the zoo, e.g. arch-1.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="Training recipe, by name or path.")] = "modern",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data, of each stage.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another setting, KEY=VALUE or STAGE.KEY=VALUE; repeatable."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An argument of the model, KEY=VALUE, e.g. attention=none; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Checkpoint to learn from; repeatable.")
+    ] = None,
+    imagenet: Annotated[
+        str | None,
+        typer.Option(help="Start from ImageNet weights: a file, or 'package' (moeffnet)."),
+    ] = None,
+    input_px: Annotated[int, typer.Option(help="Side of the input; 0: the model's own.")] = 0,
+    protocol: Annotated[
+        str, typer.Option(help="File of `edge-fer data split`, instead of the dataset's splits.")
+    ] = "",
+    fold: Annotated[str, typer.Option(help="Fold of --protocol.")] = "",
+    faces: Annotated[int, typer.Option(help="Train on so many faces, drawn by lot; 0: all.")] = 0,
+    landmarks: Annotated[
+        str, typer.Option(help="File of `edge-fer data landmarks`, for recipes that learn them.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch chooses.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document for machines.")
+    ] = False,
+) -> None:
+    """Trains a network; keeps the weights that are best on the validation split.
+
+    Several GPUs: torchrun --nproc-per-node N -m edge_fer train ...
+    """
+    from edge_fer.train.devices import use_threads
+    from edge_fer.train.recipe import parse_changes
+
+    use_threads(threads)
+    shortcuts = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {key: value for key, value in shortcuts.items() if value is not None}
+    config = _config(
+        recipe,
+        changes | parse_changes(change or []),
+        model=model,
+        data=data,
+        options=parse_changes(option or []),
+        imagenet=imagenet,
+        input_px=input_px,
+        teachers=tuple(teacher or ()),
+        protocol=protocol,
+        fold=fold,
+        faces=faces,
+        landmarks=landmarks,
+        seed=seed,
+        precision=precision,
+    )
+    result = _fit(config, out, resume=resume, force=force, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        best, epoch = result["best"], result["best_epoch"] + 1
+        typer.echo(f"best epoch {epoch}: {result['best_accuracy']:.2%} -> {best}")
+
+
+def command_line() -> str:
+    """Returns what was typed, without ``--resume``."""
+    return " ".join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
+
+
+def _config(name: str, changes: Mapping[str, Any], **values: Any) -> Any:
+    from edge_fer.resources import find_resource
+    from edge_fer.train.config import TrainConfig
+    from edge_fer.train.recipe import read_training_recipe
+
+    recipe = read_training_recipe(find_resource("training", name), changes)
+    values["options"] = {**recipe.options, **values["options"]}
+    values["imagenet"] = values["imagenet"] or recipe.imagenet or None
+    values["input_px"] = values["input_px"] or recipe.input_px
+    return TrainConfig(stages=recipe.stages, recipe=recipe.name, **values)
+
+
+def _fit(config: Any, out: Path, *, resume: bool, force: bool, quiet: bool) -> dict[str, Any]:
+    from edge_fer.show_train import TrainingProgress
+    from edge_fer.train.session import open_run
+
+    run = open_run(config, out, command_line())
+    run.start(resume=resume, force=force)
+    quiet = quiet or not run.accelerator.is_main_process
+    with TrainingProgress(quiet=quiet) as progress:
+        try:
+            return run.fit(progress.on_step, progress.on_epoch)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"edge-fer: stopped; go on with: {command_line()} --resume\n")
+            raise typer.Exit(130) from None

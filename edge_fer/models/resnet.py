@@ -1,0 +1,88 @@
+"""A residual network of basic blocks (He et al. 2016, "Deep residual learning"), for 48x48 faces.
+
+Its widths and depths are options. It is built of what INT8 runs fast, full convolutions at an early
+stride, and serves as a teacher (wide) and as a student (narrow). No paper of the zoo has it.
+
+Shape suffixes: N images, C channels, H height, W width (pixels), K classes.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from edge_fer.errors import ModelError
+from edge_fer.models.blocks import check_arguments
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            _conv_bn(in_channels, out_channels, 3, stride),
+            nn.ReLU(),
+            _conv_bn(out_channels, out_channels, 3, 1),
+        )
+        same = in_channels == out_channels and stride == 1
+        self.shortcut = nn.Identity() if same else _conv_bn(in_channels, out_channels, 1, stride)
+        self.relu = nn.ReLU()
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to ``[N, C', H / stride, W / stride]``."""
+        out_NCHW: Tensor = self.relu(self.main(x_NCHW) + self.shortcut(x_NCHW))
+        return out_NCHW
+
+
+class ResNet(nn.Module):
+    """A stem of stride 2, stages of basic blocks (stride 2 from the second on), a linear head.
+
+    Input ``x_NCHW`` float32 ``[N, in_channels, 48, 48]``; output ``logits_NK`` float32 ``[N, K]``.
+
+    Args:
+        num_classes: K.
+        in_channels: 1 or 3.
+        widths: Channels of each stage; the stem has the first's.
+        blocks: Blocks in each stage.
+        dropout: Before the head.
+
+    Raises:
+        ModelError: Arguments that no network can be built from.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 7,
+        in_channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_arguments(num_classes, in_channels)
+        if len(widths) != len(blocks) or not widths or min((*widths, *blocks)) < 1:
+            raise ModelError(f"resnet: widths {list(widths)} and blocks {list(blocks)} do not fit")
+        self.stem = nn.Sequential(_conv_bn(in_channels, widths[0], 3, 2), nn.ReLU())
+        layers: list[nn.Module] = []
+        channels = widths[0]
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            for index in range(count):
+                stride = 2 if stage > 0 and index == 0 else 1
+                layers.append(BasicBlock(channels, width, stride))
+                channels = width
+        self.trunk = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Images to logits."""
+        features_NC = self.pool(self.trunk(self.stem(x_NCHW))).flatten(1)
+        logits_NK: Tensor = self.classifier(self.dropout(features_NC))
+        return logits_NK

@@ -1,0 +1,57 @@
+"""Where a run computes, and what is left when it has too little memory there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from edge_fer.errors import EdgeFerError
+from edge_fer.train.config import Stage
+
+
+class Learning(Protocol):
+    """A run, as far as its messages need it."""
+
+    folder: Path
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it is in."""
+
+
+def use_threads(threads: int) -> None:
+    """Caps torch's CPU threads; 0 leaves its own choice."""
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def open_accelerator(precision: str) -> Accelerator:
+    """Returns an accelerator of a precision, whatever an earlier run in this process had."""
+    AcceleratorState._reset_state(reset_partial_state=False)
+    wanted = {"float32": "no", "bfloat16": "bf16"}.get(precision)
+    return Accelerator(mixed_precision=wanted or ("bf16" if _has_bfloat16() else "no"))
+
+
+def _has_bfloat16() -> bool:
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+@contextmanager
+def memory_errors(run: Learning) -> Iterator[None]:
+    """Turns "out of memory" into what to do about it."""
+    try:
+        yield
+    except RuntimeError as error:
+        starved = isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+        if not starved:
+            raise
+        raise EdgeFerError(
+            f"out of memory: give --batch-size {max(1, run.stage.batch_size // 2)} or less; what "
+            f"{run.folder} holds is from before"
+        ) from error

@@ -1,0 +1,47 @@
+"""Teachers: trained networks whose mean answer a student learns."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edge_fer.errors import ModelError
+from edge_fer.models.part_ensemble import PartEnsemble
+from edge_fer.train.checkpoint import load_checkpoint
+from edge_fer.train.inputs import fit_input
+
+#: Takes images ``[N, C, H, W]`` in -1..1 and a temperature, gives probabilities ``[N, K]``.
+Teachers = Callable[[Tensor, float], Tensor]
+
+
+def load_teachers(paths: Sequence[str], labels: tuple[str, ...], device: torch.device) -> Teachers:
+    """Loads checkpoints as one teacher: the mean of their probabilities.
+
+    Raises:
+        ModelError: A file is not a checkpoint, or its labels are not the student's.
+    """
+    members = [_member(Path(path).expanduser(), labels, device) for path in paths]
+
+    def teach(x_NCHW: Tensor, temperature: float) -> Tensor:
+        with torch.no_grad():
+            answers = [
+                (network(fit_input(x_NCHW, input_chw)).float() / temperature).softmax(1)
+                for network, input_chw in members
+            ]
+            return torch.stack(answers).mean(0)
+
+    return teach
+
+
+def _member(
+    path: Path, labels: tuple[str, ...], device: torch.device
+) -> tuple[nn.Module, tuple[int, int, int]]:
+    checkpoint = load_checkpoint(path)
+    if checkpoint.labels != labels:
+        raise ModelError(f"{path}: a teacher of {', '.join(checkpoint.labels)}, not of these faces")
+    if isinstance(checkpoint.network, PartEnsemble):
+        raise ModelError(f"{path}: an ensemble of parts gives sums, not logits, and cannot teach")
+    _, channels, height_px, width_px = checkpoint.metadata["input_nchw"]
+    network: nn.Module = checkpoint.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.requires_grad_(False), (channels, height_px, width_px)
