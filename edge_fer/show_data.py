@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from edge_fer.show_table import print_line, print_table
 
 if TYPE_CHECKING:
     from edge_fer.data.protocols import Fold
@@ -22,9 +21,9 @@ def info_tables(document: dict[str, Any]) -> None:
         _leakage_table(document["leakage"])
     for title in ("unreadable", "problems"):
         _some_lines(title, document[title])
-    _line("")
+    print_line("")
     for sentence in document["verdict"]:
-        _line(f"* {sentence}")
+        print_line(f"* {sentence}")
 
 
 def folds_table(folds: "Sequence[Fold]", title: str) -> None:
@@ -33,9 +32,18 @@ def folds_table(folds: "Sequence[Fold]", title: str) -> None:
         [fold.name, *(f"{len(part):,}" for part in (fold.train, fold.validation, fold.test))]
         for fold in folds[:_FOLDS_SHOWN]
     ]
-    _table(title, ["fold", "train", "validation", "test"], rows)
+    print_table(title, ["fold", "train", "validation", "test"], rows)
     if len(folds) > _FOLDS_SHOWN:
-        _line(f"... and {len(folds) - _FOLDS_SHOWN} more")
+        print_line(f"... and {len(folds) - _FOLDS_SHOWN} more")
+
+
+def landmarks_line(document: dict[str, Any]) -> None:
+    """Prints ``edge-fer/data-landmarks/1`` in a line."""
+    eyes = document["eyes"]
+    print_line(
+        f"{document['n']:,} faces, eyes at {eyes['height']:.3f} of the height and "
+        f"{eyes['inset']:.3f} of the width from each side (medians) -> {document['file']}"
+    )
 
 
 def item_counter(*, quiet: bool) -> Callable[[int, int], None]:
@@ -56,7 +64,7 @@ def _counts_table(document: dict[str, Any]) -> None:
     ]
     rows.append(["all", *(f"{split['n']:,}" for split in splits), f"{document['n']:,}"])
     heads = ["class", *(split["name"] or "no split" for split in splits), "all"]
-    _table(document["data"], heads, rows)
+    print_table(document["data"], heads, rows)
 
 
 def _facts(document: dict[str, Any]) -> None:
@@ -71,7 +79,7 @@ def _facts(document: dict[str, Any]) -> None:
         ["near and exact repeats", "-" if near is None else f"{near['repeats']:,}"],
         *([f"tag {tag}", f"{count:,}"] for tag, count in document["tags"].items()),
     ]
-    _table("", ["", ""], rows)
+    print_table("", ["", ""], rows)
 
 
 def _spread(values: dict[str, float] | None) -> str:
@@ -92,30 +100,13 @@ def _leakage_table(leakage: Sequence[dict[str, Any]]) -> None:
         for leak in leakage
     ]
     heads = ["items of", "also in", "of", "exact", "near and exact"]
-    _table("Between splits", heads, rows)
+    print_table("Between splits", heads, rows)
 
 
 def _some_lines(title: str, lines: Sequence[str]) -> None:
     if lines:
-        _line(f"\n{title}: {len(lines):,}")
+        print_line(f"\n{title}: {len(lines):,}")
     for line in lines[:_LINES_SHOWN]:
-        _line(f"  {line}")
+        print_line(f"  {line}")
     if len(lines) > _LINES_SHOWN:
-        _line(f"  ... and {len(lines) - _LINES_SHOWN:,} more (--json has all)")
-
-
-def _line(text: str) -> None:
-    """Prints text as it is, but bytes of a file's name that are not UTF-8 as escapes."""
-    printable = text.encode(errors="backslashreplace").decode()
-    Console(highlight=False, markup=False, soft_wrap=True).print(printable)
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    bare = not any(heads)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=not bare)
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index == 0 or bare else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False, markup=False).print(table)
+        print_line(f"  ... and {len(lines) - _LINES_SHOWN:,} more (--json has all)")

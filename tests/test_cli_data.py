@@ -138,3 +138,64 @@ def test_strict_fails_where_an_image_cannot_be_read(monkeypatch, tmp_path):
     assert (result.exit_code, asked) == (1, [False, True])
     assert r"lost [bold]\udcff.png" in result.stdout
     assert json.loads(run("info", "faces:x", "--json").stdout)["unreadable"][0].count(name) == 1
+
+
+def test_landmarks_are_kept_drawn_and_summed_up(tmp_path):
+    out, sheet = tmp_path / "landmarks.npz", tmp_path / "points.png"
+    text = printed("landmarks", "synthetic:70", "--out", out, "--preview", sheet, "--quiet")
+    assert text.startswith("70 faces, eyes at 0.3")
+    assert text.endswith(f"-> {out}\n")
+    assert cv2.imread(str(sheet)).shape == (5 * 160, 8 * 160, 3)
+    document = json.loads(printed("landmarks", "synthetic:70", "--out", out, "--json"))
+    assert document["schema"] == "edge-fer/data-landmarks/1"
+    assert (document["n"], document["preview"]) == (70, None)
+    assert sum(split["n"] for split in document["splits"]) == 70
+    one = printed("landmarks", "synthetic:70", "--out", out, "--split", "Training", "--json")
+    assert json.loads(one)["n"] == document["splits"][0]["n"]
+
+
+def test_an_existing_preview_is_replaced_by_force_and_the_points_are_kept(tmp_path):
+    out, sheet = tmp_path / "landmarks.npz", tmp_path / "points.png"
+    printed("landmarks", "synthetic:70", "--out", out)
+    sheet.write_text("precious")
+    arguments = ("landmarks", "synthetic:77,1", "--out", out, "--preview", sheet)
+    assert isinstance(run(*arguments).exception, OutputError)
+    assert sheet.read_text() == "precious"
+    printed(*arguments, "--force")
+    assert cv2.imread(str(sheet)) is not None
+    with np.load(out) as arrays:
+        assert len(arrays["keys_N16"]) == 147
+
+
+def test_landmarks_stopped_by_ctrl_c_go_on_where_they_were(spec, tmp_path, monkeypatch):
+    from edge_fer.data import landmarks
+
+    asked = []
+
+    def predict(gray, box):
+        asked.append(box)
+        if len(asked) == 12:
+            raise KeyboardInterrupt
+        return np.zeros((68, 2), np.float32)
+
+    monkeypatch.setattr(landmarks, "open_predictor", lambda: predict)
+    out = tmp_path / "landmarks.npz"
+    stopped = run("landmarks", spec, "--out", out)
+    assert stopped.exit_code == 130
+    assert f"what was found is in {out}" in stopped.stderr
+    printed("landmarks", spec, "--out", out)
+    assert len(asked) == 12 + 27 - 11  # 28 faces, one of them twice
+
+
+def test_landmarks_without_dlib_name_the_extra(spec, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dlib", None)
+    out = tmp_path / "landmarks.npz"
+    assert isinstance(run("landmarks", spec, "--out", out).exception, MissingExtraError)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("out", ["points.txt", "points"])
+def test_landmarks_are_kept_in_an_npz_only(spec, tmp_path, out):
+    result = run("landmarks", spec, "--out", tmp_path / out)
+    assert isinstance(result.exception, OutputError)
+    assert not (tmp_path / out).exists()

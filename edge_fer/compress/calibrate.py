@@ -10,7 +10,7 @@ import torch
 from edge_fer.data.augment import Augmentation, augment
 from edge_fer.data.spec import read_faces
 from edge_fer.errors import DataError
-from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE, Preprocessing, normalise
+from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE, Preprocessing, fit_all, normalise
 from edge_fer.runtime.detectors import Detector, open_detector
 from edge_fer.runtime.images import list_images, read_image
 
@@ -44,7 +44,7 @@ def calibration_faces(
     else:
         data = read_faces(spec, "Training")
         rows = np.random.default_rng(seed).permutation(len(data))[:images]
-        chosen = np.stack([preprocessing.fit(image) for image in data.images_NHW[np.sort(rows)]])
+        chosen = fit_all(data.images_NHW[np.sort(rows)], preprocessing)
     chosen[0, 0, 0], chosen[0, 0, 1] = 0, 255
     return chosen
 
@@ -62,7 +62,7 @@ def _faces_in_photos(path: Path, preprocessing: Preprocessing) -> list[np.ndarra
 def _faces_in(file: Path, detector: Detector, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
     image = read_image(file)
     for detection in detector.detect(image):
-        yield preprocessing.face_pixels(image, detection.box)
+        yield preprocessing.face_pixels(image, detection.box, detection.eyes)
 
 
 def _augmented(faces: list[np.ndarray], images: int, seed: int) -> np.ndarray:

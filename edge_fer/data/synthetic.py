@@ -5,8 +5,8 @@ that every path from pixels to a robot can be run without a dataset.
 
 A face is 68 landmarks (iBUG order) placed by facial action units, a person's own proportions and a
 pose; polygons through them are filled with gray, then light and noise are laid over. Landmarks are
-fractions of width and height, as in ``edge_fer.data.align``. The first n faces of a seed are the
-same however many are asked for.
+fractions of width and height, as in ``edge_fer.data.landmarks``. The first n faces of a seed are
+the same however many are asked for.
 
 Shape suffixes: N faces, T frames, P points, H height, W width (pixels), 1 broadcast over points.
 """
@@ -142,7 +142,7 @@ def read_synthetic(path: str | Path) -> Dataset:
     Raises:
         DataError: Not a count and a seed, or a count below ``MIN_FACES``.
     """
-    count, seed = _parse(str(path))
+    count, seed = parse_count(str(path))
     images_NHW, labels_N, _ = synthetic_faces(count, SIZE_PX, seed)
     person_N = _person_of(count)
     split_of = _splits(int(person_N.max()) + 1, seed)
@@ -159,7 +159,8 @@ def read_synthetic(path: str | Path) -> Dataset:
     return Dataset(name="synthetic", label_names=FER2013_LABELS, items=items)
 
 
-def _parse(text: str) -> tuple[int, int]:
+def parse_count(text: str) -> tuple[int, int]:
+    """Reads ``COUNT[,SEED]``; raises ``DataError`` if it is not that."""
     count, _, seed = text.partition(",")
     numbers = (count.strip(), seed.strip() or "0")
     if not all(number.isdecimal() for number in numbers):

@@ -16,7 +16,8 @@ from edge_fer.models.emonas import EmoNas
 from edge_fer.models.moeffnet import MoEffNet, moeffnet_lite
 from edge_fer.models.part_ensemble import PartEnsemble, part_baseline, part_ftl
 from edge_fer.models.patt_lite import PattLite
-from edge_fer.preprocess import Preprocessing
+from edge_fer.models.resnet import ResNet
+from edge_fer.preprocess import FER2013_EYES, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,12 @@ class ModelEntry:
         build: Takes ``num_classes``, ``in_channels`` and the model's own options; returns it
         untrained.
         input_chw: Channels, height and width that its paper feeds it (pixels).
-        face: What its paper does to a face before ``preprocessing``.
+        face: What its paper does to a face, in words.
         source: Where its paper describes it.
+        interpolation: As in ``Preprocessing``, and so the next two.
+        clahe_clip: The paper's equalisation; its clip limit is ours, the paper gives none.
+        eyes: Where the paper aligns: where FER2013's faces have theirs, so that the camera's come
+            as the dataset's do. A face whose eyes no detector gives is cut out by its box.
         load_imagenet: Fills an untrained network's backbone with ImageNet weights, from a file or
             (path ``None``) from an installed package; returns how many values it set.
     """
@@ -37,14 +42,24 @@ class ModelEntry:
     input_chw: tuple[int, int, int]
     face: str
     source: str
+    interpolation: str = "auto"
+    clahe_clip: float = 0.0
+    eyes: tuple[float, float] | None = None
     load_imagenet: Callable[[Any, Path | None], int] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """From a face crop to the input: gray, three times where the network takes colour."""
+        """From a face to the input: gray, three times where the network takes colour."""
         channels, height_px, width_px = self.input_chw
         color = "gray" if channels == 1 else "gray3"
-        return Preprocessing(height_px=height_px, width_px=width_px, color=color)
+        return Preprocessing(
+            height_px=height_px,
+            width_px=width_px,
+            color=color,
+            interpolation=self.interpolation,
+            clahe_clip=self.clahe_clip,
+            eyes=self.eyes,
+        )
 
 
 def _packaged(network: MoEffNet, path: Path | None) -> int:
@@ -63,11 +78,18 @@ _GREY = "aligned grey face crop"
 _COLOUR = "aligned face crop in colour, or grey three times"
 _EQUALISED = "grey, contrast-limited histogram equalisation, face crop, three times"
 
+
+def _arch(build: Callable[..., nn.Module], source: str) -> ModelEntry:
+    return ModelEntry(
+        build=build, input_chw=(1, 48, 48), face=_GREY, source=source, eyes=FER2013_EYES
+    )
+
+
 MODELS: dict[str, ModelEntry] = {
-    "arch-1": ModelEntry(build=Arch1, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 1"),
-    "arch-2": ModelEntry(build=Arch2, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 2"),
-    "arch-3": ModelEntry(build=Arch3, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 3"),
-    "arch-4": ModelEntry(build=Arch4, input_chw=(1, 48, 48), face=_GREY, source="ARCH, Table 4"),
+    "arch-1": _arch(Arch1, "ARCH, Table 1"),
+    "arch-2": _arch(Arch2, "ARCH, Table 2"),
+    "arch-3": _arch(Arch3, "ARCH, Table 3"),
+    "arch-4": _arch(Arch4, "ARCH, Table 4"),
     "emonas": ModelEntry(
         build=EmoNas, input_chw=(3, 48, 48), face=_COLOUR, source="EmoNAS, section 4"
     ),
@@ -82,6 +104,8 @@ MODELS: dict[str, ModelEntry] = {
         input_chw=(3, 48, 48),
         face=_COLOUR,
         source="MoEffNet, section 3",
+        interpolation="bicubic",
+        eyes=FER2013_EYES,
         load_imagenet=_packaged,
     ),
     "moeffnet-lite": ModelEntry(
@@ -89,6 +113,8 @@ MODELS: dict[str, ModelEntry] = {
         input_chw=(3, 48, 48),
         face=_COLOUR,
         source="MoEffNet, section 3, on EfficientNet-Lite0",
+        interpolation="bicubic",
+        eyes=FER2013_EYES,
         load_imagenet=_packaged,
     ),
     "patt-lite": ModelEntry(
@@ -98,23 +124,32 @@ MODELS: dict[str, ModelEntry] = {
         source="PAtt-Lite, section III",
         load_imagenet=_mobilenet_file,
     ),
+    "resnet": ModelEntry(
+        build=ResNet,
+        input_chw=(1, 48, 48),
+        face="grey face crop",
+        source="He et al. 2016, basic blocks; our teacher",
+    ),
     "part-ensemble": ModelEntry(
         build=PartEnsemble,
         input_chw=(3, 160, 160),
         face=_EQUALISED,
         source="part ensemble, section III-C (EL)",
+        clahe_clip=2.0,
     ),
     "part-baseline": ModelEntry(
         build=part_baseline,
         input_chw=(3, 160, 160),
         face=_EQUALISED,
         source="part ensemble, section III-C (Baseline)",
+        clahe_clip=2.0,
     ),
     "part-ftl": ModelEntry(
         build=part_ftl,
         input_chw=(3, 160, 160),
         face=_EQUALISED,
         source="part ensemble, section III-C (FTL)",
+        clahe_clip=2.0,
     ),
 }
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge_fer.errors import ModelError
-from edge_fer.preprocess import Box
+from edge_fer.preprocess import Box, Point
 
 YUNET_VARIABLE = "EDGE_FER_YUNET"
 
@@ -21,10 +21,18 @@ class Detection:
     Attributes:
         box: ``(x, y, w, h)`` in pixels of the frame.
         score: The detector's confidence, 0..1; 1.0 where it has none.
+        landmarks: Right eye, left eye, tip of the nose, right and left corner of the mouth, in
+            pixels; right and left are the person's. None from a detector that finds none.
     """
 
     box: Box
     score: float
+    landmarks: tuple[Point, ...] | None = None
+
+    @property
+    def eyes(self) -> tuple[Point, ...] | None:
+        """Centres of the right and the left eye, if they are known."""
+        return self.landmarks and self.landmarks[:2]
 
 
 class Detector(Protocol):
@@ -88,7 +96,7 @@ class YuNetDetector:
             self._size = size
         _, rows = self._net.detect(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         found = [] if rows is None else rows
-        return _largest_first([Detection(_box(row[:4] / scale), float(row[-1])) for row in found])
+        return _largest_first([_detection(row, scale) for row in found])
 
 
 def open_detector(spec: str) -> Detector:
@@ -108,6 +116,13 @@ def open_detector(spec: str) -> Detector:
     if name in {"yunet", "auto"}:
         return YuNetDetector(Path(model).expanduser())
     raise ModelError(f"unknown detector {spec!r}; known: auto, haar, yunet:FILE")
+
+
+def _detection(row: np.ndarray, scale: float) -> Detection:
+    """Reads a row of YuNet: box, five points, score."""
+    points = (row[4:14] / scale).reshape(5, 2).tolist()
+    landmarks = tuple((x, y) for x, y in points)
+    return Detection(_box(row[:4] / scale), float(row[14]), landmarks)
 
 
 def _box(values: np.ndarray) -> Box:

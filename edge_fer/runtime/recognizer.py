@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge_fer.bundle import Bundle
-from edge_fer.preprocess import Box
+from edge_fer.preprocess import Box, Point
 from edge_fer.resources import find_resource
 from edge_fer.runtime.classifier import Classifier, choose_file
 from edge_fer.runtime.detectors import Detection, Detector, open_detector
@@ -30,12 +30,14 @@ class Face:
         box: ``(x, y, w, h)`` in pixels.
         probabilities: float32 ``[K]``.
         labels: The vocabulary, in the order of ``probabilities``.
+        landmarks: As the detector's ``Detection`` has them.
     """
 
     id: int
     box: Box
     probabilities: np.ndarray
     labels: tuple[str, ...]
+    landmarks: tuple[Point, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -46,6 +48,20 @@ class Face:
     def score(self) -> float:
         """Its probability."""
         return float(self.probabilities.max())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values; ``landmarks`` only where the detector found them."""
+        probabilities = zip(self.labels, self.probabilities.tolist(), strict=True)
+        document = {
+            "id": self.id,
+            "box": [round(value, 1) for value in self.box],
+            "label": self.label,
+            "score": round(self.score, 4),
+            "probabilities": {label: round(p, 4) for label, p in probabilities},
+        }
+        if self.landmarks:
+            document["landmarks"] = [[round(x, 1), round(y, 1)] for x, y in self.landmarks]
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +84,7 @@ class Result:
             "t": round(self.frame.t_s, 4),
             "frame": self.frame.index,
             **({"file": self.frame.name} if self.frame.name else {}),
-            "faces": [
-                {
-                    "id": face.id,
-                    "box": [round(value, 1) for value in face.box],
-                    "label": face.label,
-                    "score": round(face.score, 4),
-                    "probabilities": {
-                        label: round(float(p), 4)
-                        for label, p in zip(face.labels, face.probabilities, strict=True)
-                    },
-                }
-                for face in self.faces
-            ],
+            "faces": [face.to_dict() for face in self.faces],
             "latency_ms": {stage: round(ms, 3) for stage, ms in self.latency_ms.items()},
         }
 
@@ -134,13 +138,19 @@ class Recognizer:
         ids = self._identities.assign([detection.box for detection in detections])
         mark()
         face_pixels = self.classifier.preprocessing.face_pixels
-        crops = [face_pixels(frame.image, detection.box) for detection in detections]
+        crops = [face_pixels(frame.image, found.box, found.eyes) for found in detections]
         mark()
         logits = [self.classifier.logits(crop) for crop in crops]
         mark()
         faces = tuple(
-            Face(number, detection.box, self.classifier.probabilities(k), self.classifier.labels)
-            for number, detection, k in zip(ids, detections, logits, strict=True)
+            Face(
+                number,
+                found.box,
+                self.classifier.probabilities(logits_K),
+                self.classifier.labels,
+                found.landmarks,
+            )
+            for number, found, logits_K in zip(ids, detections, logits, strict=True)
         )
         mark()
         spans = [1e3 * (b - a) for a, b in pairwise(marks)]

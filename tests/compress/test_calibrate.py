@@ -2,10 +2,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_fer.compress import calibrate
 from edge_fer.compress.calibrate import calibration_faces
 from edge_fer.data.fer2013 import read_fer2013
 from edge_fer.errors import DataError, EdgeFerError
-from edge_fer.preprocess import Preprocessing
+from edge_fer.preprocess import FER2013_EYES, Preprocessing
+from edge_fer.runtime.detectors import Detection
+from edge_fer.runtime.images import read_image
 
 GRAY = Preprocessing()
 
@@ -62,3 +65,33 @@ def test_photos_without_a_face_are_refused(tmp_path):
 def test_a_bad_spec_is_refused(spec):
     with pytest.raises(EdgeFerError):
         calibration_faces(spec, GRAY, images=5, seed=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"interpolation": "bicubic"}, {"clahe_clip": 2.0}, {"eyes": FER2013_EYES}],
+    ids=str,
+)
+def test_calibration_faces_are_what_the_network_will_be_fed(tiny_fer2013, changes):
+    preprocessing = Preprocessing(height_px=64, width_px=64, color="gray3", **changes)
+    spec = f"fer2013:{tiny_fer2013}"
+    faces = calibration_faces(spec, preprocessing, images=48, seed=0)
+    images = read_fer2013(tiny_fer2013, "Training").images_NHW
+    expected = np.stack([preprocessing.fit(image) for image in images])
+    assert np.array_equal(faces[1:], expected[1:])
+
+
+def test_faces_in_photos_are_aligned_as_the_camera_loop_aligns_them(astronaut, monkeypatch):
+    eyes = ((203.0, 101.0), (247.0, 110.0))
+    box = (165.0, 55.0, 120.0, 130.0)
+
+    class OneFace:
+        def detect(self, image):
+            return [Detection(box, 1.0, eyes)]
+
+    monkeypatch.setattr(calibrate, "open_detector", lambda _: OneFace())
+    aligned = Preprocessing(eyes=FER2013_EYES)
+    (face,) = calibration_faces(f"photos:{astronaut}", aligned, images=1, seed=0)
+    expected = aligned.face_pixels(read_image(astronaut), box, eyes)
+    assert np.array_equal(face[1:], expected[1:])
+    assert not np.array_equal(face[1:], GRAY.face_pixels(read_image(astronaut), box)[1:])

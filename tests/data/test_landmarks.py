@@ -1,12 +1,19 @@
 import importlib.util
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge_fer.data import landmarks
-from edge_fer.data.align import eye_centres
-from edge_fer.data.landmarks import find_landmarks
+from edge_fer.data.faces import Faces
+from edge_fer.data.landmarks import (
+    eye_centres,
+    find_landmarks,
+    keep_landmarks,
+    landmarks_for,
+    place_of_eyes,
+)
 from edge_fer.errors import DataError, MissingExtraError, OutputError
 from edge_fer.runtime.detectors import HaarDetector
 from edge_fer.runtime.images import read_image
@@ -89,8 +96,7 @@ def test_the_key_is_content_and_box_and_not_place_in_memory(tmp_path):
     assert len(spots.calls) == 4
 
 
-def test_an_interrupted_run_keeps_what_it_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(landmarks, "SAVE_EVERY", 2)
+def test_an_interrupted_run_loses_nothing(tmp_path):
     cache, spots = tmp_path / "landmarks.npz", Spots()
 
     def interrupted(gray, box):
@@ -102,7 +108,26 @@ def test_an_interrupted_run_keeps_what_it_saved(tmp_path, monkeypatch):
         find_landmarks(IMAGES, cache=cache, predictor=interrupted)
     rest = Spots()
     find_landmarks(IMAGES, cache=cache, predictor=rest)
-    assert len(rest.calls) == 3
+    assert len(rest.calls) == 2
+
+
+def test_a_run_that_is_killed_keeps_what_it_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(landmarks, "SAVE_EVERY", 2)
+    cache, seen = tmp_path / "landmarks.npz", []
+
+    def note(done, of):
+        seen.append((done, of, cache.exists()))
+
+    find_landmarks(IMAGES, cache=cache, predictor=Spots(), on_progress=note)
+    assert seen == [(1, 5, False), *((done, 5, True) for done in (2, 3, 4, 5))]
+
+
+def test_progress_counts_what_is_in_the_cache_as_done(tmp_path):
+    cache, seen = tmp_path / "landmarks.npz", []
+    find_landmarks(IMAGES[:3], cache=cache, predictor=Spots())
+    wanted = [*IMAGES, IMAGES[4]]
+    find_landmarks(wanted, cache=cache, predictor=Spots(), on_progress=lambda *n: seen.append(n))
+    assert seen == [(5, 6), (6, 6)]
 
 
 def test_a_file_that_is_no_cache_is_refused_and_kept(tmp_path):
@@ -139,6 +164,81 @@ def test_a_full_cache_needs_no_dlib(tmp_path, monkeypatch):
     first = find_landmarks(IMAGES, cache=cache, predictor=Spots())
     monkeypatch.setitem(sys.modules, "dlib", None)
     assert np.array_equal(find_landmarks(IMAGES, cache=cache), first)
+
+
+FACES = Faces(
+    images_NHW=np.stack(IMAGES),
+    labels_N=np.zeros(len(IMAGES), np.int64),
+    label_names=("happy",),
+    source="raf-db:Training",
+)
+
+
+@pytest.fixture
+def without_dlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+
+
+def test_training_looks_up_what_the_cache_holds(tmp_path, without_dlib):
+    cache = tmp_path / "landmarks.npz"
+    points = RNG.random((5, 68, 2), np.float32)
+    keep_landmarks(FACES.images_NHW, points, cache)
+    rows = np.array([3, 0, 3])
+    found = landmarks_for(FACES.take(rows), cache)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, points[rows])
+
+
+def test_landmarks_are_added_to_those_that_are_kept(tmp_path, without_dlib):
+    cache = tmp_path / "landmarks.npz"
+    points = RNG.random((5, 68, 2), np.float32)
+    for rows in (slice(0, 3), slice(2, 5)):
+        keep_landmarks(FACES.images_NHW[rows], points[rows], cache)
+    assert np.array_equal(landmarks_for(FACES, cache), points)
+
+
+def test_faces_that_the_cache_lacks_are_looked_at(tmp_path, monkeypatch):
+    cache, spots = tmp_path / "landmarks.npz", Spots()
+    find_landmarks(IMAGES[:3], cache=cache, predictor=spots)
+    monkeypatch.setattr(landmarks, "_trees_file", lambda: tmp_path)
+    monkeypatch.setattr(landmarks, "open_predictor", lambda: spots)
+    expected = find_landmarks(IMAGES, predictor=Spots())
+    assert np.array_equal(landmarks_for(FACES, cache), expected)
+    assert len(spots.calls) == 5
+
+
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_without_dlib_the_command_that_finds_them_is_named(tmp_path, without_dlib, with_cache):
+    cache = tmp_path / "landmarks.npz"
+    if with_cache:
+        find_landmarks(IMAGES[:3], cache=cache, predictor=Spots())
+    with pytest.raises(DataError) as caught:
+        landmarks_for(FACES, cache)
+    assert f"{2 if with_cache else 5} of 5 faces of raf-db:Training" in str(caught.value)
+    assert str(caught.value).endswith(f"edge-fer data landmarks raf-db:PATH --out {cache}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_drawn_faces_are_never_shown_to_dlib(tmp_path, monkeypatch):
+    monkeypatch.setattr(landmarks, "open_predictor", Spots)
+    with pytest.raises(DataError, match="edge-fer data landmarks synthetic:PATH"):
+        landmarks_for(replace(FACES, source="synthetic:train"), tmp_path / "landmarks.npz")
+
+
+def test_eye_centres_are_the_means_of_six_points_each():
+    points = np.zeros((3, 68, 2))
+    points[:, 36:42] = (0.3, 0.4)
+    points[:, 42:48] = (0.7, 0.4)
+    points[:, 36], points[:, 39] = (0.2, 0.4), (0.4, 0.4)
+    np.testing.assert_allclose(eye_centres(points), [[[0.3, 0.4], [0.7, 0.4]]] * 3)
+
+
+def test_the_place_of_the_eyes_is_a_median():
+    points = np.zeros((3, 68, 2))
+    points[:, 36:42] = (0.2, 0.4)
+    points[:, 42:48] = (0.7, 0.3)
+    points[2] = 9
+    assert place_of_eyes(points) == pytest.approx((0.35, 0.25))
 
 
 def test_dlibs_landmarks_of_a_photo_are_where_its_eyes_and_mouth_are(astronaut):

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_fer.data.align import eye_centres
 from edge_fer.data.dataset import read_pixels
+from edge_fer.data.landmarks import eye_centres
 from edge_fer.data.synthetic import (
     EXPRESSIONS,
     MIN_FACES,
@@ -60,7 +60,7 @@ def test_landmarks_are_inside_the_picture_and_in_their_places(faces):
     landmarks_NP2 = faces[2]
     inside = (landmarks_NP2 > 0) & (landmarks_NP2 < 1)
     assert inside.mean() > 0.99
-    eyes = np.stack([eye_centres(points) for points in landmarks_NP2])
+    eyes = eye_centres(landmarks_NP2)
     assert (eyes[:, 0, 0] < eyes[:, 1, 0] - 0.2).all()
     x, y = landmarks_NP2[..., 0], landmarks_NP2[..., 1]
     assert (np.diff(x[:, :17].mean(axis=0)) > 0).all()

@@ -10,6 +10,7 @@ from torch import nn
 
 from edge_fer.errors import ModelError
 from edge_fer.models import MODELS, build_model
+from edge_fer.preprocess import FER2013_EYES, Preprocessing
 
 SMALL = {
     "emonas": {"size": 16},
@@ -122,3 +123,20 @@ def test_bad_arguments_are_refused(name):
 def test_unknown_models_are_refused():
     with pytest.raises(ModelError, match="unknown model 'arch-5'; known: arch-1, arch-2"):
         build_model("arch-5", num_classes=7)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_faces_are_prepared_as_the_paper_says_and_by_default_where_it_says_nothing(name):
+    channels, height, width = MODELS[name].input_chw
+    expected = {
+        "height_px": height,
+        "width_px": width,
+        "color": "gray3" if channels == 3 else "gray",
+    }
+    if name.startswith("moeffnet"):
+        expected["interpolation"] = "bicubic"
+    if name.startswith("part"):
+        expected["clahe_clip"] = 2.0
+    if name.startswith(("arch", "moeffnet")):
+        expected["eyes"] = FER2013_EYES
+    assert MODELS[name].preprocessing == Preprocessing(**expected)

@@ -36,6 +36,23 @@ def test_yunet_finds_the_face_at_any_frame_size(photo, yunet_file):
         assert 0.7 <= detection.score <= 1
 
 
+@pytest.mark.data
+def test_yunet_finds_eyes_nose_and_mouth_where_they_are(photo, yunet_file):
+    detector = YuNetDetector(yunet_file)
+    for scale in (1.0, 0.5, 1.5):
+        (detection, *_) = detector.detect(cv2.resize(photo, None, fx=scale, fy=scale))
+        points = np.array(detection.landmarks) / scale
+        expected = [(203, 101), (247, 103), (225, 125), (206, 144), (245, 145)]
+        np.testing.assert_allclose(points, expected, atol=8)
+        assert detection.eyes == detection.landmarks[:2]
+
+
+def test_haar_finds_no_landmarks(photo):
+    (detection, *_) = HaarDetector().detect(photo)
+    assert detection.landmarks is None
+    assert detection.eyes is None
+
+
 def test_faces_come_largest_first(photo):
     small = cv2.resize(photo, None, fx=0.5, fy=0.5)
     frame = np.zeros((512, 768, 3), np.uint8)

@@ -1,6 +1,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from edge_fer.errors import EdgeFerError, OutputError
 from edge_fer.labels import FER2013_LABELS
+from edge_fer.preprocess import FER2013_EYES
 from edge_fer.runtime import loop
 from edge_fer.runtime.detectors import Detection
 from edge_fer.runtime.loop import RunOptions, Summary, run
@@ -126,3 +128,50 @@ def test_every_face_of_a_frame_is_read_in_the_detectors_order(bundle_dir):
     for face in result.faces:
         logits_K = recognizer.classifier.logits(preprocessing.face_pixels(image, face.box))
         assert np.array_equal(face.probabilities, recognizer.classifier.probabilities(logits_K))
+
+
+LANDMARKS = ((45.0, 40.0), (71.0, 52.0), (56.0, 55.0), (42.0, 60.0), (60.0, 70.0))
+
+
+class OneFace:
+    """A detector that always finds the same tilted face."""
+
+    def __init__(self, landmarks):
+        self.landmarks = landmarks
+
+    def detect(self, image):
+        return [Detection((20.0, 20.0, 76.0, 76.0), 0.9, self.landmarks)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"interpolation": "bicubic"}, {"clahe_clip": 2.0}, {"eyes": FER2013_EYES}],
+    ids=str,
+)
+@pytest.mark.parametrize("landmarks", [None, LANDMARKS], ids=["box", "landmarks"])
+def test_the_network_sees_what_its_preprocessing_makes_of_the_face(bundle_dir, changes, landmarks):
+    recognizer = Recognizer.load(str(bundle_dir), detector="haar", engine="litert")
+    recognizer.detector = OneFace(landmarks)
+    classifier = recognizer.classifier
+    classifier.preprocessing = replace(classifier.preprocessing, **changes)
+    seen, logits = [], classifier.logits
+    classifier.logits = lambda pixels: seen.append(pixels) or logits(pixels)
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    (face,) = recognizer.read(Frame(0, 0.0, image, 0.0)).faces
+    box, eyes = (20.0, 20.0, 76.0, 76.0), landmarks and landmarks[:2]
+    assert np.array_equal(seen[0], classifier.preprocessing.face_pixels(image, box, eyes))
+    assert (face.box, face.landmarks) == (box, landmarks)
+    boxed = classifier.preprocessing.face_pixels(image, box)
+    assert np.array_equal(seen[0], boxed) == (landmarks is None or "eyes" not in changes)
+
+
+def test_landmarks_are_in_the_json_only_where_the_detector_gives_them(bundle_dir):
+    recognizer = Recognizer.load(str(bundle_dir), detector="haar", engine="litert")
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    core = {"id", "box", "label", "score", "probabilities"}
+    for landmarks in (None, LANDMARKS):
+        recognizer.detector = OneFace(landmarks)
+        document = json.loads(json.dumps(recognizer.read(Frame(0, 0.0, image, 0.0)).to_dict()))
+        (face,) = document["faces"]
+        assert set(face) == core | ({"landmarks"} if landmarks else set())
+        assert face.get("landmarks") == (landmarks and [list(point) for point in landmarks])
