@@ -13,6 +13,9 @@ import typer
 
 from edge_fer import __version__
 from edge_fer.cli_data import data_app
+from edge_fer.cli_evaluate import evaluate
+from edge_fer.cli_explain import explain
+from edge_fer.cli_train import command_line, train
 from edge_fer.errors import EdgeFerError, MissingExtraError
 
 app = typer.Typer(
@@ -23,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
+app.command()(explain)
 
 Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
@@ -35,6 +39,13 @@ EXTRA_OF_MODULE = {
     "onnx": "quantize",
     "onnxscript": "quantize",
     "onnxruntime": "onnx",
+    "accelerate": "train",
+    "torchmetrics": "train",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "captum": "explain",
+    "sklearn": "explain",
+    "ray": "ray",
 }
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
@@ -102,78 +113,8 @@ def models(
     _print(document, as_json, model_page if name else models_table)
 
 
-@app.command()
-def train(
-    model: Annotated[str, typer.Argument(help="Name in the zoo, e.g. arch-1.")],
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="An argument of the model, KEY=VALUE, e.g. attention=none; repeatable."),
-    ] = None,
-    imagenet: Annotated[
-        str | None,
-        typer.Option(help="Start from ImageNet weights: a file, or 'package' (moeffnet)."),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch chooses.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
-    force: Force = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Trains a network; keeps the weights that are best on the validation split."""
-    from edge_fer.data.spec import read_faces
-    from edge_fer.show import TrainingProgress
-    from edge_fer.train.config import TrainConfig
-    from edge_fer.train.loop import Run, use_threads
-
-    use_threads(threads)
-    config = TrainConfig(
-        model=model,
-        data=data,
-        options=_model_options(option or []),
-        imagenet=imagenet,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        precision=precision,
-    )
-    splits = read_faces(data, "Training"), read_faces(data, "PublicTest")
-    run = Run(config, *splits, out, _command())
-    run.start(resume=resume, force=force)
-    with TrainingProgress(config.epochs, quiet=quiet) as progress:
-        try:
-            result = run.fit(progress.on_step, progress.on_epoch)
-        except KeyboardInterrupt:
-            sys.stderr.write(f"edge-fer: stopped; go on with: {_command()} --resume\n")
-            raise typer.Exit(130) from None
-    if as_json:
-        _print_json(result)
-    else:
-        typer.echo(
-            f"best epoch {result['best_epoch']}: {result['best_accuracy']:.2%} -> {result['best']}"
-        )
-
-
-@app.command()
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors) or bundle.")],
-    data: Data,
-    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "PrivateTest",
-    as_json: Json = False,
-) -> None:
-    """Measures accuracy, per class, with its interval, with and without leaked images."""
-    from edge_fer.evaluate.evaluate import evaluate as run_evaluation
-    from edge_fer.show import evaluation_table
-
-    document = run_evaluation(model, data, split)
-    _print(document, as_json, evaluation_table)
+app.command()(train)
+app.command()(evaluate)
 
 
 @app.command()
@@ -215,7 +156,7 @@ def quantize(
         evaluation=evaluation,
         split=split,
         int8_only=int8_only,
-        command=_command(),
+        command=command_line(),
     )
     document = run_quantization(request, stage_printer(quiet=quiet))
     _print(document, as_json, quantization_table)
@@ -313,24 +254,6 @@ def _thread_counts(text: str) -> list[int]:
     if min(counts) < 1:
         raise EdgeFerError(f"--threads {text!r} is not a list of thread counts like 1,2,4")
     return sorted(set(counts))
-
-
-def _model_options(texts: list[str]) -> dict[str, Any]:
-    """Reads ``KEY=VALUE``; a value that is JSON becomes what it says, any other stays text."""
-    options = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise EdgeFerError(f"--option {text!r} is not KEY=VALUE")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
-
-
-def _command() -> str:
-    return " ".join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
 
 
 def _print_json(document: Any) -> None:

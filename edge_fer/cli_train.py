@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +31,7 @@ def train(
     ] = None,
     imagenet: Annotated[
         str | None,
-        typer.Option(help="Start from ImageNet weights: a file, or 'package' (moeffnet)."),
+        typer.Option(help="ImageNet weights: a file, 'package' (moeffnet) or 'none'."),
     ] = None,
     input_px: Annotated[int, typer.Option(help="Side of the input; 0: the model's own.")] = 0,
     protocol: Annotated[
@@ -57,13 +56,14 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node N -m edge_fer train ...
     """
+    from edge_fer.train.configure import configure
     from edge_fer.train.devices import use_threads
     from edge_fer.train.recipe import parse_changes
 
     use_threads(threads)
     shortcuts = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {key: value for key, value in shortcuts.items() if value is not None}
-    config = _config(
+    config = configure(
         recipe,
         changes | parse_changes(change or []),
         model=model,
@@ -92,28 +92,22 @@ def command_line() -> str:
     return " ".join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
 
 
-def _config(name: str, changes: Mapping[str, Any], **values: Any) -> Any:
-    from edge_fer.resources import find_resource
-    from edge_fer.train.config import TrainConfig
-    from edge_fer.train.recipe import read_training_recipe
-
-    recipe = read_training_recipe(find_resource("training", name), changes)
-    values["options"] = {**recipe.options, **values["options"]}
-    values["imagenet"] = values["imagenet"] or recipe.imagenet or None
-    values["input_px"] = values["input_px"] or recipe.input_px
-    return TrainConfig(stages=recipe.stages, recipe=recipe.name, **values)
-
-
 def _fit(config: Any, out: Path, *, resume: bool, force: bool, quiet: bool) -> dict[str, Any]:
     from edge_fer.show_train import TrainingProgress
     from edge_fer.train.session import open_run
 
     run = open_run(config, out, command_line())
     run.start(resume=resume, force=force)
+    if any(stage.votes for stage in config.stages) and run.train_faces.votes_NK is None:
+        sys.stderr.write("edge-fer: the data have no annotators' votes: labels alone are learnt\n")
     quiet = quiet or not run.accelerator.is_main_process
     with TrainingProgress(quiet=quiet) as progress:
         try:
-            return run.fit(progress.on_step, progress.on_epoch)
+            result = run.fit(progress.on_step, progress.on_epoch)
         except KeyboardInterrupt:
             sys.stderr.write(f"edge-fer: stopped; go on with: {command_line()} --resume\n")
             raise typer.Exit(130) from None
+    run.accelerator.end_training()
+    if not run.accelerator.is_main_process:
+        raise typer.Exit
+    return result

@@ -1,6 +1,6 @@
 """The in-memory form of a face dataset that every reader returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,30 +9,32 @@ from edge_fer.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Faces:
-    """Aligned gray face crops of one split.
+    """Aligned gray face crops of one split, or flow images of its clips.
 
     Attributes:
-        images_NHW: uint8 ``[N, H, W]``.
+        images_NHW: uint8 ``[N, H, W]`` gray, or ``[N, H, W, 3]`` of u, v and strain.
         labels_N: int64 ``[N]``, indices into ``label_names``; -1 where a face has no label.
         label_names: The vocabulary.
         source: What was read, for metadata and messages, e.g. ``fer2013:PrivateTest``.
+        names: Of the faces, as ``Item.name``; empty if the reader gave none.
     """
 
     images_NHW: np.ndarray
     labels_N: np.ndarray
     label_names: tuple[str, ...]
     source: str
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images_NHW)
 
     def take(self, rows: np.ndarray) -> "Faces":
         """Returns the given rows (indices or a boolean mask) as a new set."""
-        return Faces(
+        return replace(
+            self,
             images_NHW=self.images_NHW[rows],
             labels_N=self.labels_N[rows],
-            label_names=self.label_names,
-            source=self.source,
+            names=tuple(np.array(self.names, object)[rows]) if self.names else (),
         )
 
 

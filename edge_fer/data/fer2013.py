@@ -37,6 +37,8 @@ _FOLDER_NAMES = {
     "PublicTest": ("PublicTest", "validation", "val"),
     "PrivateTest": ("PrivateTest", "test"),
 }
+#: Images uint8 ``[N, 48, 48]``, labels ``[N]`` and names of the faces of one split.
+_Read = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
 
 
 def read_fer2013(path: Path, split: str) -> Faces:
@@ -54,11 +56,11 @@ def read_fer2013(path: Path, split: str) -> Faces:
         raise DataError(f"fer2013 has no split {split!r}; it has {', '.join(SPLITS)}")
     file = _locate(path)
     if file.is_dir():
-        images, labels = _read_folder(file, split)
+        images, labels, names = _read_folder(file, split)
     elif file.suffix == ".npz":
-        images, labels = _read_npz(file, split)
+        images, labels, names = _read_npz(file, split)
     else:
-        images, labels = _read_csv(file, split)
+        images, labels, names = _read_csv(file, split)
     if not len(images):
         raise DataError(f"{file}: no faces in split {split}")
     return Faces(
@@ -66,6 +68,7 @@ def read_fer2013(path: Path, split: str) -> Faces:
         labels_N=labels.astype(np.int64),
         label_names=FER2013_LABELS,
         source=f"fer2013:{split}",
+        names=names,
     )
 
 
@@ -80,7 +83,7 @@ def _locate(path: Path) -> Path:
     return path
 
 
-def _read_npz(file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_npz(file: Path, split: str) -> _Read:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             rows = arrays["usage"] == SPLITS.index(split)
@@ -92,15 +95,23 @@ def _read_npz(file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     outside = labels[(labels < 0) | (labels >= len(FER2013_LABELS))]
     if outside.size:
         raise DataError(f"{file}: label {outside[0]} is outside 0..6")
-    return images, labels
+    return images, labels, _row_names(rows)
 
 
-def _read_csv(file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _row_names(rows: np.ndarray) -> tuple[str, ...]:
+    return tuple(_row_name(index) for index in np.flatnonzero(rows).tolist())
+
+
+def _row_name(index: int) -> str:
+    return f"{index:07d}"
+
+
+def _read_csv(file: Path, split: str) -> _Read:
     images, labels, usage, problems = read_csv_arrays(file)
     if problems:
         raise DataError(problems[0])
     rows = usage == SPLITS.index(split)
-    return images[rows], labels[rows]
+    return images[rows], labels[rows], _row_names(rows)
 
 
 def _parse_row(row: dict[str, str], where: str) -> tuple[np.ndarray, int]:
@@ -116,18 +127,20 @@ def _parse_row(row: dict[str, str], where: str) -> tuple[np.ndarray, int]:
     return pixels.astype(np.uint8), label
 
 
-def _read_folder(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_folder(folder: Path, split: str) -> _Read:
     names = _FOLDER_NAMES[split]
     root = next((folder / name for name in names if (folder / name).is_dir()), None)
     if root is None:
         raise DataError(f"{folder}: no folder {' or '.join(names)} for split {split}")
-    images, labels = [], []
+    images, labels, found = [], [], []
     for index, label in enumerate(FER2013_LABELS):
         for file in sorted((root / label).glob("*")):
             if file.suffix.lower() in IMAGE_SUFFIXES:
                 images.append(_read_image(file))
                 labels.append(index)
-    return np.array(images, np.uint8).reshape(-1, SIZE_PX, SIZE_PX), np.array(labels, np.int64)
+                found.append(file.relative_to(folder).as_posix())
+    images_NHW = np.array(images, np.uint8).reshape(-1, SIZE_PX, SIZE_PX)
+    return images_NHW, np.array(labels, np.int64), tuple(found)
 
 
 def _read_image(file: Path) -> np.ndarray:
@@ -173,7 +186,8 @@ def _array_items(
             yield f"{source}: row {index}: usage {split} is outside 0..2"
         else:
             row = Row(images, index)
-            yield Item(name=f"{index:07d}", source=row, label=int(label), split=SPLITS[int(split)])
+            name, usage_name = _row_name(index), SPLITS[int(split)]
+            yield Item(name=name, source=row, label=int(label), split=usage_name)
 
 
 def read_npz_arrays(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

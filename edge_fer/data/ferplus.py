@@ -32,6 +32,7 @@ from edge_fer.errors import DataError
 from edge_fer.labels import EXPRESSIONS, FERPLUS_COLUMNS, canonical_label
 
 VOTES_FILE = "fer2013new.csv"
+_NO_VOTES = "{path}: no " + VOTES_FILE + " here, and no fer2013.npz with ferplus_votes"
 _LISTS = {
     "jianfei_occlusion_list.txt": "occlusion",
     "pose_30_ferplus_list.txt": "pose-30",
@@ -58,9 +59,7 @@ def read_ferplus(path: Path) -> Dataset:
     Raises:
         DataError: Votes or images are missing, damaged or of different lengths.
     """
-    folder = require(path) if path.is_dir() else require(path).parent
-    npz = path if path.suffix == ".npz" else first_existing(folder, "fer2013.npz")
-    table = first_existing(folder, VOTES_FILE)
+    folder, npz, table = _locate(path)
     if npz is not None and (table is None or npz == path):
         images, _, usage = read_npz_arrays(npz)
         votes, problems = _npz_votes(npz, len(images)), list[str]()
@@ -68,7 +67,7 @@ def read_ferplus(path: Path) -> Dataset:
         images, usage, problems = _images_beside(folder, npz)
         votes = _table_votes(table)
     else:
-        raise DataError(f"{path}: no {VOTES_FILE} here, and no fer2013.npz with ferplus_votes")
+        raise DataError(_NO_VOTES.format(path=path))
     if len(votes.votes_NK) != len(images):
         raise DataError(f"{path}: {len(images)} images, but votes for {len(votes.votes_NK)}")
     found = _items(images, usage, votes)
@@ -78,6 +77,49 @@ def read_ferplus(path: Path) -> Dataset:
         path,
         tagged((*problems, *votes.problems, *found), [folder], _LISTS, r"fer[0-9]{7}"),
     )
+
+
+def has_votes(path: Path) -> bool:
+    """Tells whether there are votes at the path of ``read_ferplus``."""
+    _, npz, table = _locate(path)
+    if table is not None and npz != path:
+        return True
+    if npz is None:
+        return False
+    try:
+        with npz.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return "ferplus_votes" in arrays
+    except UNREADABLE_NPZ:
+        return False
+
+
+def read_votes(path: Path) -> np.ndarray:
+    """Reads the votes on every row of FER2013.
+
+    Args:
+        path: As for ``read_ferplus``.
+
+    Returns:
+        int64 ``[N, 8]`` in the order of ``EXPRESSIONS``; -1 where a row could not be read.
+
+    Raises:
+        DataError: There are no votes, or they are damaged.
+    """
+    _, npz, table = _locate(path)
+    if table is not None and npz != path:
+        votes = _table_votes(table)
+    elif npz is not None:
+        votes = _npz_votes(npz, len(read_npz_arrays(npz)[0]))
+    else:
+        raise DataError(_NO_VOTES.format(path=path))
+    return votes.votes_NK[:, _COLUMN_OF_CLASS]
+
+
+def _locate(path: Path) -> tuple[Path, Path | None, Path | None]:
+    """Returns the folder, and the npz and the table of votes if they are there."""
+    folder = require(path) if path.is_dir() else require(path).parent
+    npz = path if path.suffix == ".npz" else first_existing(folder, "fer2013.npz")
+    return folder, npz, first_existing(folder, VOTES_FILE)
 
 
 def _images_beside(folder: Path, npz: Path | None) -> tuple[np.ndarray, np.ndarray, list[str]]:

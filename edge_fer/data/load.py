@@ -1,7 +1,7 @@
 """From a dataset on disk to faces in memory, for training, calibration and evaluation."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -45,21 +45,45 @@ def faces_of(dataset: Dataset, split: str) -> Faces:
     if split.lower() not in _ROLES:
         raise DataError(f"{dataset.name}: no split {split!r}; it has train, validation and test")
     fold = fold_of(dataset)
-    names = set(getattr(fold, _ROLES[split.lower()]))
-    items = [item for item in dataset.items if item.name in names]
+    return faces_named(dataset, getattr(fold, _ROLES[split.lower()]), split)
+
+
+def faces_named(dataset: Dataset, names: Collection[str], part: str) -> Faces:
+    """Reads the gray faces of the given items, in the dataset's order; sizes as in ``faces_of``.
+
+    Flow images, of which all have one size, come as they are.
+
+    Args:
+        dataset: Of images.
+        names: Of items.
+        part: What they are, for ``source``.
+
+    Raises:
+        DataError: There are none, or a picture cannot be read.
+    """
+    wanted = set(names)
+    items = [item for item in dataset.items if item.name in wanted]
+    if not items:
+        raise DataError(f"{dataset.name}:{part}: no faces")
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         pictures = list(pool.map(read_pixels, items))
     return Faces(
-        images_NHW=_uniform(pictures),
+        images_NHW=np.stack(pictures) if dataset.flow else _uniform(pictures),
         labels_N=np.array([item.label for item in items], np.int64),
         label_names=dataset.label_names,
-        source=f"{dataset.name}:{split}",
+        source=f"{dataset.name}:{part}",
+        names=tuple(item.name for item in items),
     )
 
 
 def fold_of(dataset: Dataset) -> Fold:
     """Returns who is trained on, chosen by and tested, as ``faces_of`` has it."""
     (fold,) = official(dataset) if dataset.splits else holdout(dataset, seed=0)
+    return with_validation(dataset, fold)
+
+
+def with_validation(dataset: Dataset, fold: Fold) -> Fold:
+    """Cuts a validation set off the training set of a fold that has none; always the same."""
     if fold.validation:
         return fold
     known = set(fold.train)

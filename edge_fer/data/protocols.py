@@ -209,6 +209,21 @@ def read_protocol(path: Path, dataset: Dataset) -> tuple[Fold, ...]:
     return folds
 
 
+def find_fold(folds: Sequence[Fold], name: str, source: Path) -> Fold:
+    """Returns the fold of that name; without a name, the only one.
+
+    Raises:
+        DataError: There is none, or more than one and no name.
+    """
+    named = [fold for fold in folds if name in ("", fold.name)]
+    if len(named) != 1:
+        known = ", ".join(fold.name for fold in folds)
+        raise DataError(
+            f"{source}: {f'no fold {name!r}' if name else 'give a fold'}; it has {known}"
+        )
+    return named[0]
+
+
 def _role(dataset: str, split: str) -> str:
     for role, names in _ROLES.items():
         if split.lower() in names:

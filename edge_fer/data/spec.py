@@ -1,6 +1,6 @@
 """``--data`` specifications: ``name:path``, e.g. ``fer2013:~/fer2013.csv``."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_fer.data.affectnet import read_affectnet
@@ -18,9 +18,10 @@ from edge_fer.data.lab_faces import (
     read_mug,
     read_oulu_casia,
 )
-from edge_fer.data.load import faces_of
+from edge_fer.data.load import faces_named, faces_of, with_validation
 from edge_fer.data.megc2019 import read_megc2019
 from edge_fer.data.micro import read_cas_me_2, read_casme, read_casme2, read_samm
+from edge_fer.data.protocols import find_fold, read_protocol
 from edge_fer.data.raf_db import read_raf_db
 from edge_fer.data.sfew import read_sfew
 from edge_fer.data.smic import read_smic
@@ -76,7 +77,7 @@ def read_faces(spec: str, split: str) -> Faces:
     Raises:
         DataError: Not ``name:path``, an unknown name, or files that the reader refuses.
     """
-    name, path = _parse(spec, DATASETS)
+    name, path = parse_spec(spec)
     if name in READERS:
         return READERS[name](path, split)
     return faces_of(DATASETS[name](path), split)
@@ -93,7 +94,7 @@ def read_dataset(spec: str, *, strict: bool = False) -> Dataset:
         DataError: Not ``name:path``, an unknown name, files that the reader refuses, or, if strict,
             any problem.
     """
-    name, path = _parse(spec, DATASETS)
+    name, path = parse_spec(spec)
     dataset = DATASETS[name](path)
     if strict and dataset.problems:
         count = len(dataset.problems)
@@ -102,10 +103,29 @@ def read_dataset(spec: str, *, strict: bool = False) -> Dataset:
     return dataset
 
 
-def _parse(spec: str, known: Collection[str]) -> tuple[str, Path]:
+def read_fold(spec: str, protocol: Path, name: str, side: str) -> Faces:
+    """Reads one side of a fold into memory.
+
+    Args:
+        spec: ``name:path``.
+        protocol: File of ``edge-fer data split``, made for that dataset.
+        name: Of the fold; empty if the protocol has only one.
+        side: ``train``, ``validation`` or ``test``. Where the protocol has no validation set, a
+            tenth of training is cut off by lot, always the same, by subject where they are known.
+
+    Raises:
+        DataError: No such fold, or a file that cannot be used.
+    """
+    dataset = read_dataset(spec)
+    fold = with_validation(dataset, find_fold(read_protocol(protocol, dataset), name, protocol))
+    return faces_named(dataset, getattr(fold, side), f"{fold.name}/{side}")
+
+
+def parse_spec(spec: str) -> tuple[str, Path]:
+    """Splits ``name:path``; raises ``DataError`` if it is not that, or of an unknown name."""
     name, separator, path = spec.partition(":")
     if not separator or not path:
         raise DataError(f"{spec!r} is not NAME:PATH, e.g. fer2013:~/fer2013.csv")
-    if name not in known:
-        raise DataError(f"unknown dataset {name!r}; known: {', '.join(known)}")
+    if name not in DATASETS:
+        raise DataError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
     return name, Path(path).expanduser()

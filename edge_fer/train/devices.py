@@ -33,7 +33,10 @@ def open_accelerator(precision: str) -> Accelerator:
     """Returns an accelerator of a precision, whatever an earlier run in this process had."""
     AcceleratorState._reset_state(reset_partial_state=False)
     wanted = {"float32": "no", "bfloat16": "bf16"}.get(precision)
-    return Accelerator(mixed_precision=wanted or ("bf16" if _has_bfloat16() else "no"))
+    return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=wanted or ("bf16" if _has_bfloat16() else "no"),
+    )
 
 
 def _has_bfloat16() -> bool:

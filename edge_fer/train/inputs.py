@@ -3,7 +3,7 @@
 Shape suffixes: N images, C channels, H height, W width (pixels), K classes, 68 landmarks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge_fer.data.faces import Faces
-from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE
+from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE, Preprocessing, fit_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,18 @@ class Batch:
             votes_NK=None if self.votes_NK is None else self.votes_NK[rows],
             points_NP2=None if self.points_NP2 is None else self.points_NP2[rows],
         )
+
+
+def prepared(faces: Faces, preprocessing: Preprocessing) -> Faces:
+    """Does once what a network expects of a face beyond its size: equalisation, interpolation.
+
+    Faces that only need another size keep theirs: batches are resized after augmentation.
+    """
+    plain = preprocessing.clahe_clip == 0 and preprocessing.interpolation == "auto"
+    if plain or faces.images_NHW.ndim != 3:
+        return faces
+    gray = replace(preprocessing, color="gray")
+    return replace(faces, images_NHW=fit_all(faces.images_NHW, gray))
 
 
 def on_device(

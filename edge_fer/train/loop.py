@@ -29,7 +29,7 @@ from edge_fer.train.folder import (
     keep_metrics,
     require_same_config,
 )
-from edge_fer.train.inputs import on_device
+from edge_fer.train.inputs import on_device, prepared
 from edge_fer.train.interrupt import deferred_interrupt
 from edge_fer.train.lesson import Lesson
 from edge_fer.train.objective import class_prior
@@ -85,10 +85,16 @@ class Run:
         self.accelerator = open_accelerator(config.precision)
         self.device = self.accelerator.device
         points = points_NP2 or (None, None)
-        self.train_faces = on_device(train, self.device, votes_NK, points[0])
-        self.validation = on_device(validation, self.device, None, points[1])
+        self.train_faces = on_device(
+            prepared(train, self.preprocessing), self.device, votes_NK, points[0]
+        )
+        self.validation = on_device(
+            prepared(validation, self.preprocessing), self.device, None, points[1]
+        )
         self.prior_K = class_prior(self.train_faces.labels_N, len(train.label_names))
-        self.teachers = load_teachers(config.teachers, self.label_names, self.device)
+        self.teachers = load_teachers(
+            config.teachers, self.label_names, self.preprocessing, self.device
+        )
 
         torch.manual_seed(config.seed)
         self.network = self._build()
@@ -348,6 +354,7 @@ class Run:
             "preprocessing": self.preprocessing.to_dict(),
             "data": self.config.data.partition(":")[0],
             "split": self.parts,
+            "votes": self.train_faces.votes_NK is not None,
             "metrics": record,
             "config": self.config.to_dict(),
             "command": self.command,

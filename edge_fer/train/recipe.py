@@ -1,6 +1,7 @@
 """Training recipes: TOML files, one per system and dataset, and ``modern``.
 
-Top-level keys of a stage are defaults of every ``[[stage]]``; a file without stages is one stage.
+Top-level keys of a stage are defaults of every ``[[stage]]``; a file without stages is one stage. A
+file with ``base`` is another one with its own head and the changes of its table ``[set]``.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from edge_fer.data.augment import Augmentation
 from edge_fer.errors import EdgeFerError
+from edge_fer.resources import find_resource
 from edge_fer.train.config import Stage
 
 if sys.version_info >= (3, 11):
@@ -23,6 +25,7 @@ SCHEMA = "edge-fer/training/1"
 _STAGE_KEYS = {field.name for field in fields(Stage)}
 _RANGES = {field.name for field in fields(Augmentation)}
 _HEAD_KEYS = {"schema", "source", "model", "options", "imagenet", "input_px", "stage"}
+_DERIVED_KEYS = _HEAD_KEYS - {"stage"} | {"base", "set"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +62,10 @@ def read_training_recipe(path: Path, changes: Mapping[str, Any] | None = None) -
     Raises:
         EdgeFerError: The file is not TOML or does not follow the schema, or a change names nothing.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EdgeFerError(f"{path}: not a readable recipe ({error})") from error
-    if document.get("schema") != SCHEMA:
-        raise EdgeFerError(f"{path}: schema is {document.get('schema')!r}; expected {SCHEMA!r}")
-    unknown = sorted(set(document) - _HEAD_KEYS - _STAGE_KEYS)
-    if unknown:
-        raise EdgeFerError(f"{path}: unknown keys {', '.join(unknown)}")
+    document, own_changes = _read(path)
     try:
         tables = [_merged(document, table) for table in document.get("stage", [{}])]
-        for key, value in (changes or {}).items():
+        for key, value in {**own_changes, **(changes or {})}.items():
             _change(tables, key, value)
         stages = tuple(_stage(table) for table in tables)
         head = {key: document[key] for key in ("model", "imagenet", "input_px") if key in document}
@@ -81,6 +76,31 @@ def read_training_recipe(path: Path, changes: Mapping[str, Any] | None = None) -
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EdgeFerError(f"{path}: lacks or misspells {error}") from error
     return TrainingRecipe(name=path.stem, source=source, stages=stages, options=options, **head)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the document with its base's values, and the changes of both."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EdgeFerError(f"{path}: not a readable recipe ({error})") from error
+    if document.get("schema") != SCHEMA:
+        raise EdgeFerError(f"{path}: schema is {document.get('schema')!r}; expected {SCHEMA!r}")
+    derived = "base" in document
+    unknown = sorted(set(document) - (_DERIVED_KEYS if derived else _HEAD_KEYS | _STAGE_KEYS))
+    if unknown:
+        raise EdgeFerError(f"{path}: unknown keys {', '.join(unknown)}")
+    if not derived:
+        return document, {}
+    base = find_resource("training", str(document["base"]))
+    if base.resolve() == path.resolve():
+        raise EdgeFerError(f"{path}: its base is itself")
+    below, changes = _read(base)
+    own = document.get("set", {})
+    if not isinstance(own, dict):
+        raise EdgeFerError(f"{path}: [set] has to be a table")
+    kept = {key: value for key, value in document.items() if key not in ("base", "set")}
+    return below | kept, changes | own
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from edge_fer.errors import ModelError
 from edge_fer.models.part_ensemble import PartEnsemble
+from edge_fer.preprocess import Preprocessing
 from edge_fer.train.checkpoint import load_checkpoint
 from edge_fer.train.inputs import fit_input
 
@@ -15,13 +16,25 @@ from edge_fer.train.inputs import fit_input
 Teachers = Callable[[Tensor, float], Tensor]
 
 
-def load_teachers(paths: Sequence[str], labels: tuple[str, ...], device: torch.device) -> Teachers:
+def load_teachers(
+    paths: Sequence[str],
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> Teachers:
     """Loads checkpoints as one teacher: the mean of their probabilities.
 
+    Args:
+        paths: Of the checkpoints.
+        labels: The student's.
+        preprocessing: The student's; a teacher is shown the same faces, at its own size.
+        device: Where they answer.
+
     Raises:
-        ModelError: A file is not a checkpoint, or its labels are not the student's.
+        ModelError: A file is not a checkpoint, or one of other labels or of faces that are
+            equalised otherwise.
     """
-    members = [_member(Path(path).expanduser(), labels, device) for path in paths]
+    members = [_member(Path(path).expanduser(), labels, preprocessing, device) for path in paths]
 
     def teach(x_NCHW: Tensor, temperature: float) -> Tensor:
         with torch.no_grad():
@@ -35,11 +48,13 @@ def load_teachers(paths: Sequence[str], labels: tuple[str, ...], device: torch.d
 
 
 def _member(
-    path: Path, labels: tuple[str, ...], device: torch.device
+    path: Path, labels: tuple[str, ...], preprocessing: Preprocessing, device: torch.device
 ) -> tuple[nn.Module, tuple[int, int, int]]:
     checkpoint = load_checkpoint(path)
     if checkpoint.labels != labels:
         raise ModelError(f"{path}: a teacher of {', '.join(checkpoint.labels)}, not of these faces")
+    if checkpoint.preprocessing.clahe_clip != preprocessing.clahe_clip:
+        raise ModelError(f"{path}: a teacher of faces that are equalised otherwise")
     if isinstance(checkpoint.network, PartEnsemble):
         raise ModelError(f"{path}: an ensemble of parts gives sums, not logits, and cannot teach")
     _, channels, height_px, width_px = checkpoint.metadata["input_nchw"]
