@@ -33,6 +33,7 @@ def train(
         str | None,
         typer.Option(help="ImageNet weights: a file, 'package' (moeffnet) or 'none'."),
     ] = None,
+    init: Annotated[str, typer.Option(help="Checkpoint to start from, pruned or not.")] = "",
     input_px: Annotated[int, typer.Option(help="Side of the input; 0: the model's own.")] = 0,
     protocol: Annotated[
         str, typer.Option(help="File of `edge-fer data split`, instead of the dataset's splits.")
@@ -70,6 +71,7 @@ def train(
         data=data,
         options=parse_changes(option or []),
         imagenet=imagenet,
+        init=init,
         input_px=input_px,
         teachers=tuple(teacher or ()),
         protocol=protocol,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
 from edge_fer.models import build_model
+from edge_fer.models.structure import adopt_widths
 from edge_fer.preprocess import Preprocessing
 
 SCHEMA = "edge-fer/checkpoint/1"
@@ -25,7 +26,8 @@ class Checkpoint:
     Attributes:
         network: In evaluation mode, on the CPU.
         metadata: ``model``, its ``options``, ``labels``, ``input_nchw``, ``preprocessing``,
-            ``data``, ``split``, ``metrics``, ``config``, ``command``, ``versions``.
+            ``data``, ``split``, ``metrics``, ``config``, ``command``, ``versions``, and ``pruned``
+            where layers are narrower than the model's.
     """
 
     network: nn.Module
@@ -79,8 +81,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f"{path}: not an edge-fer checkpoint (no {SCHEMA} metadata)")
     network = _network_of(document, path)
     try:
+        if document.get("pruned"):
+            adopt_widths(network, weights)
         network.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, ModelError) as error:
         raise ModelError(f"{path}: its weights do not fit {document['model']} ({error})") from error
     return Checkpoint(network=network.eval(), metadata=document)
 

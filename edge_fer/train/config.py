@@ -116,6 +116,7 @@ class TrainConfig:
         recipe: Name of the recipe that they come from.
         options: The model's own arguments, e.g. ``{"attention": "none"}``.
         imagenet: Start from ImageNet weights: a file's path, ``package``, or ``None``.
+        init: Checkpoint to start from: its weights, and its widths if it is pruned; empty: none.
         input_px: Side of the network's input; 0: the model's own.
         teachers: Checkpoints whose mean answer is distilled.
         protocol: File of ``edge-fer data split``; empty: the dataset's own splits.
@@ -132,6 +133,7 @@ class TrainConfig:
     recipe: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     imagenet: str | None = None
+    init: str = ""
     input_px: int = 0
     teachers: tuple[str, ...] = ()
     protocol: str = ""

@@ -1,6 +1,5 @@
 """The training loop: stages, resumable at any step, with averaged weights, best epoch kept."""
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,14 +10,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-import edge_fer
 from edge_fer.data.faces import Faces, require_labels
-from edge_fer.errors import EdgeFerError
-from edge_fer.models import build_model, find_model, load_imagenet
-from edge_fer.preprocess import Preprocessing
+from edge_fer.errors import EdgeFerError, ModelError
+from edge_fer.models import build_model, load_imagenet
+from edge_fer.models.structure import adopt_widths
 from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint
 from edge_fer.train.config import Stage, TrainConfig
 from edge_fer.train.devices import memory_errors, open_accelerator
+from edge_fer.train.facts import facts_of, input_of
 from edge_fer.train.folder import (
     BEST_FILE,
     HEADS_FILE,
@@ -78,10 +77,9 @@ class Run:
     ) -> None:
         require_labels(train)
         require_labels(validation)
-        self.config, self.folder, self.command = config, folder, command
+        self.config, self.folder = config, folder
         self.label_names = train.label_names
-        self.parts = {"train": _part(train), "validation": _part(validation)}
-        self.input_chw, self.preprocessing = _input_of(config)
+        self.input_chw, self.preprocessing = input_of(config)
         self.accelerator = open_accelerator(config.precision)
         self.device = self.accelerator.device
         points = points_NP2 or (None, None)
@@ -98,9 +96,16 @@ class Run:
 
         torch.manual_seed(config.seed)
         self.network = self._build()
-        if config.imagenet:
+        self.pruned = False
+        if config.init:
+            self._start_from(Path(config.init).expanduser())
+        elif config.imagenet:
             path = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
             load_imagenet(config.model, self.network, path)
+        self.facts = facts_of(config, train, validation, command) | {
+            "votes": votes_NK is not None,
+            "pruned": self.pruned,
+        }
         self.progress = Progress()
         self._between = False
         self._enter_stage()
@@ -201,7 +206,10 @@ class Run:
             autocast=self.accelerator.autocast,
         )
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self.examiner = trainee_of(self._build(), self.stage).to(self.device).eval()
+        examiner = self._build()
+        if self.pruned:
+            adopt_widths(examiner, self.network.state_dict())
+        self.examiner = trainee_of(examiner, self.stage).to(self.device).eval()
 
     def _resume(self, path: Path) -> None:
         groups, self.progress = load_state(path)
@@ -338,32 +346,12 @@ class Run:
         self._save_checkpoint(LANDMARKS_FILE, record)
         heads = _under(self.average, "heads.")
         if self.accelerator.is_main_process:
-            save_checkpoint(self.folder / HEADS_FILE, heads, self._metadata(record))
+            save_checkpoint(self.folder / HEADS_FILE, heads, self.facts | {"metrics": record})
 
     def _save_checkpoint(self, name: str, record: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
             weights = _under(self.average, "network.")
-            save_checkpoint(self.folder / name, weights, self._metadata(record))
-
-    def _metadata(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "model": self.config.model,
-            "options": self.config.options,
-            "labels": list(self.label_names),
-            "input_nchw": [1, *self.input_chw],
-            "preprocessing": self.preprocessing.to_dict(),
-            "data": self.config.data.partition(":")[0],
-            "split": self.parts,
-            "votes": self.train_faces.votes_NK is not None,
-            "metrics": record,
-            "config": self.config.to_dict(),
-            "command": self.command,
-            "versions": {
-                "edge-fer": edge_fer.__version__,
-                "torch": str(torch.__version__),
-                "python": platform.python_version(),
-            },
-        }
+            save_checkpoint(self.folder / name, weights, self.facts | {"metrics": record})
 
     def _build(self) -> nn.Module:
         network = build_model(
@@ -372,20 +360,34 @@ class Run:
             in_channels=self.input_chw[0],
             **self.config.options,
         )
-        return network.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+        return _placed(network, self.device)
+
+    def _start_from(self, path: Path) -> None:
+        """Takes a checkpoint's weights and widths."""
+        checkpoint = load_checkpoint(path)
+        if checkpoint.metadata["model"] != self.config.model:
+            raise ModelError(f"{path}: a checkpoint of {checkpoint.metadata['model']}")
+        if checkpoint.labels != self.label_names:
+            raise ModelError(
+                f"{path}: a checkpoint of {', '.join(checkpoint.labels)}, not of "
+                f"{', '.join(self.label_names)}"
+            )
+        weights = checkpoint.network.state_dict()
+        self.pruned = checkpoint.metadata.get("pruned", False)
+        if self.pruned:
+            adopt_widths(self.network, weights)
+        self.network.load_state_dict(weights)
+        _placed(self.network, self.device)
 
     def _generator(self, epoch: int, step: int, rank: int = 0) -> Generator:
         seed = (self.config.seed * 100_003 + epoch) * 1_000_003 + step
         return Generator().manual_seed(seed + rank * 2**40)
 
 
-def _input_of(config: TrainConfig) -> tuple[tuple[int, int, int], Preprocessing]:
-    entry = find_model(config.model)
-    channels, height_px, width_px = entry.input_chw
-    if config.input_px:
-        height_px = width_px = config.input_px
-    values = entry.preprocessing.to_dict() | {"height_px": height_px, "width_px": width_px}
-    return (channels, height_px, width_px), Preprocessing.from_dict(values)
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """Moves a network to a device, with channels last in memory: what fast convolutions want."""
+    placed: nn.Module = network.to(device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -394,7 +396,3 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _part(faces: Faces) -> str:
-    return faces.source.partition(":")[2]

@@ -9,7 +9,7 @@ import torch
 
 from edge_fer.errors import EdgeFerError, ModelError
 from edge_fer.train import lesson, loop
-from edge_fer.train.checkpoint import load_checkpoint
+from edge_fer.train.checkpoint import load_checkpoint, save_checkpoint
 from edge_fer.train.config import Stage, TrainConfig
 from edge_fer.train.loop import Run
 from edge_fer.train.state import load_state
@@ -253,3 +253,35 @@ def test_landmarks_that_are_not_there_are_asked_for(make_run, tmp_path):
 def test_impossible_runs_are_refused(changes, named):
     with pytest.raises(EdgeFerError, match=named):
         replace(TWO, **changes)
+
+
+def test_a_run_starts_from_a_checkpoint(make_run, tmp_path):
+    make_run(tmp_path / "first", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
+    path = tmp_path / "first" / "best.safetensors"
+    run = make_run(tmp_path / "second", replace(TWO, init=str(path), seed=5))
+    for name, tensor in load_checkpoint(path).network.state_dict().items():
+        assert torch.equal(run.network.state_dict()[name], tensor)
+    run.fit(nothing, nothing)
+
+
+def test_a_narrower_checkpoint_is_trained_on_at_its_widths(make_run, tmp_path):
+    make_run(tmp_path / "wide", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
+    checkpoint = load_checkpoint(tmp_path / "wide" / "best.safetensors")
+    weights = checkpoint.network.state_dict()
+    weights["features.4.weight"] = weights["features.4.weight"][:5]
+    weights["features.4.bias"] = weights["features.4.bias"][:5]
+    weights["classifier.weight"] = weights["classifier.weight"][:, :5]
+    path = tmp_path / "narrow.safetensors"
+    save_checkpoint(path, weights, checkpoint.metadata | {"pruned": True})
+    run = make_run(tmp_path / "run", replace(TWO, init=str(path)))
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(interrupt_at(6), nothing)
+    resumed = make_run(tmp_path / "run", replace(TWO, init=str(path)), resume=True)
+    resumed.fit(nothing, nothing)
+    trained = load_checkpoint(tmp_path / "run" / "best.safetensors").network
+    assert tuple(trained.classifier.weight.shape) == (7, 5)
+
+
+def test_a_checkpoint_of_another_model_is_no_start(make_run, tmp_path, shipped_checkpoint):
+    with pytest.raises(ModelError, match="a checkpoint of arch-1"):
+        make_run(tmp_path / "run", replace(TWO, init=str(shipped_checkpoint)))

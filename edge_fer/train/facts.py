@@ -1,0 +1,47 @@
+"""What a checkpoint says of how it was made."""
+
+import platform
+from typing import Any
+
+import torch
+
+import edge_fer
+from edge_fer.data.faces import Faces
+from edge_fer.models import find_model
+from edge_fer.preprocess import Preprocessing
+from edge_fer.train.config import TrainConfig
+
+
+def input_of(config: TrainConfig) -> tuple[tuple[int, int, int], Preprocessing]:
+    """Returns channels, height and width of a run's network, and what it expects of a face."""
+    entry = find_model(config.model)
+    channels, height_px, width_px = entry.input_chw
+    if config.input_px:
+        height_px = width_px = config.input_px
+    values = entry.preprocessing.to_dict() | {"height_px": height_px, "width_px": width_px}
+    return (channels, height_px, width_px), Preprocessing.from_dict(values)
+
+
+def facts_of(config: TrainConfig, train: Faces, validation: Faces, command: str) -> dict[str, Any]:
+    """Returns a checkpoint's metadata, but for the metrics."""
+    input_chw, preprocessing = input_of(config)
+    return {
+        "model": config.model,
+        "options": config.options,
+        "labels": list(train.label_names),
+        "input_nchw": [1, *input_chw],
+        "preprocessing": preprocessing.to_dict(),
+        "data": config.data.partition(":")[0],
+        "split": {"train": _part(train), "validation": _part(validation)},
+        "config": config.to_dict(),
+        "command": command,
+        "versions": {
+            "edge-fer": edge_fer.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _part(faces: Faces) -> str:
+    return faces.source.partition(":")[2]
