@@ -2,28 +2,14 @@
 
 import pytest
 
-from edge_fer.cli import EXTRA_OF_MODULE, _model_options, _thread_counts
+from edge_fer.cli import EXTRA_OF_MODULE, _thread_counts
 from edge_fer.errors import EdgeFerError
 from edge_fer.models import build_model
-
-
-def test_options_of_a_model_are_json_or_text():
-    texts = ["attention=none", "size=64", 'genotype={"cells": 5}', "empty="]
-    assert _model_options(texts) == {
-        "attention": "none",
-        "size": 64,
-        "genotype": {"cells": 5},
-        "empty": "",
-    }
-
-
-def test_an_option_without_a_value_is_refused():
-    with pytest.raises(EdgeFerError, match="KEY=VALUE"):
-        _model_options(["attention"])
+from edge_fer.train.recipe import parse_changes
 
 
 def test_options_reach_the_model():
-    options = _model_options(["attention=none"])
+    options = parse_changes(["attention=none"])
     with_attention = build_model("patt-lite", num_classes=7)
     without = build_model("patt-lite", num_classes=7, **options)
     assert len(without.state_dict()) == len(with_attention.state_dict()) - 1

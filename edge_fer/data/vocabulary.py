@@ -29,7 +29,7 @@ def in_vocabulary(dataset: Dataset, label_names: Sequence[str]) -> Dataset:
     names = tuple(label_names)
     if not names or len(set(names)) < len(names):
         raise DataError(f"not a vocabulary: {', '.join(names) or 'no classes'}")
-    places = tuple(_place(name, names) for name in dataset.label_names)
+    places = places_of(dataset.label_names, names)
     kept = [item for item in dataset.items if item.label < 0 or places[item.label] >= 0]
     dropped = Counter(
         dataset.label_names[item.label]
@@ -42,6 +42,11 @@ def in_vocabulary(dataset: Dataset, label_names: Sequence[str]) -> Dataset:
         items=tuple(_moved(item, places, len(names)) for item in kept),
         problems=dataset.problems + _summary(dropped, names),
     )
+
+
+def places_of(label_names: Sequence[str], vocabulary: Sequence[str]) -> tuple[int, ...]:
+    """Returns where each class is in a vocabulary, -1 if nowhere; see ``in_vocabulary``."""
+    return tuple(_place(name, tuple(vocabulary)) for name in label_names)
 
 
 def _place(name: str, names: tuple[str, ...]) -> int:

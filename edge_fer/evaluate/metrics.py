@@ -20,17 +20,32 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
-def expected_calibration_error(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> float:
-    """Mean gap between confidence and accuracy over 15 equal bins, weighted by their faces."""
-    confidence_N = probabilities_NK.max(1)
+def reliability_bins(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> list[dict[str, Any]]:
+    """Confidence and accuracy in 15 equal bins of confidence.
+
+    Returns:
+        ``from``, ``to``, ``n``, and mean ``confidence`` and ``accuracy``, which are ``None`` in a
+        bin without faces.
+    """
+    confidence_N = probabilities_NK.max(1).astype(np.float64)
     correct_N = probabilities_NK.argmax(1) == labels_N
     bin_N = np.minimum((confidence_N * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = [
-        abs(float(correct_N[bin_N == b].mean() - confidence_N[bin_N == b].mean()))
-        * (bin_N == b).mean()
-        for b in np.unique(bin_N)
+    return [
+        {
+            "from": index / ECE_BINS,
+            "to": (index + 1) / ECE_BINS,
+            "n": int(inside_N.sum()),
+            "confidence": float(confidence_N[inside_N].mean()) if inside_N.any() else None,
+            "accuracy": float(correct_N[inside_N].mean()) if inside_N.any() else None,
+        }
+        for index, inside_N in ((index, bin_N == index) for index in range(ECE_BINS))
     ]
-    return float(sum(gaps))
+
+
+def expected_calibration_error(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> float:
+    """Mean gap between confidence and accuracy over 15 equal bins, weighted by their faces."""
+    bins = [b for b in reliability_bins(probabilities_NK, labels_N) if b["n"]]
+    return float(sum(b["n"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(labels_N))
 
 
 def confusion_matrix(labels_N: np.ndarray, predicted_N: np.ndarray, classes: int) -> np.ndarray:
@@ -55,7 +70,8 @@ def report(
 
     Returns:
         ``n``, ``accuracy``, ``accuracy_ci95``, ``accuracy_without_leaks``, ``n_without_leaks``,
-        ``uar`` (mean recall of the classes present), ``ece``, ``per_class`` and ``confusion``.
+        ``uar`` and ``uf1`` (mean recall and mean F1 of the classes present), ``ece``, ``per_class``
+        and ``confusion``.
     """
     predicted_N = probabilities_NK.argmax(1)
     correct_N = predicted_N == labels_N
@@ -68,17 +84,23 @@ def report(
         "accuracy_ci95": list(wilson_interval(int(correct_N.sum()), len(labels_N))),
         "accuracy_without_leaks": float(correct_N[kept_N].mean()) if kept_N.any() else None,
         "n_without_leaks": int(kept_N.sum()),
-        "uar": float(np.mean([c["recall"] for c in per_class.values() if c["n"]])),
+        "uar": _mean_of_present(per_class, "recall"),
+        "uf1": _mean_of_present(per_class, "f1"),
         "ece": expected_calibration_error(probabilities_NK, labels_N),
         "per_class": per_class,
         "confusion": matrix.tolist(),
     }
 
 
+def _mean_of_present(per_class: dict[str, dict[str, Any]], key: str) -> float:
+    return float(np.mean([figures[key] for figures in per_class.values() if figures["n"]]))
+
+
 def _class_figures(matrix: np.ndarray, k: int) -> dict[str, Any]:
     hit, labelled, predicted = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
     return {
         "recall": hit / labelled if labelled else 0.0,
+        "recall_ci95": list(wilson_interval(hit, labelled)),
         "precision": hit / predicted if predicted else 0.0,
         "f1": 2 * hit / (labelled + predicted) if labelled + predicted else 0.0,
         "n": labelled,

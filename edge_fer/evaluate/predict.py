@@ -1,18 +1,24 @@
-"""Logits of many faces, through a checkpoint or through an artifact."""
+"""Logits of many faces, through a checkpoint or through an artifact.
+
+Torch is imported where it is used, so that a bundle is evaluated on a device too.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from edge_fer.preprocess import Preprocessing, normalise, to_tensor_shape
 from edge_fer.runtime.classifier import from_output, input_of_pixel
 from edge_fer.runtime.engines import Engine
 
+if TYPE_CHECKING:
+    from torch import nn
+
 BATCH_SIZE = 64
 
 
 def torch_logits(
-    network: nn.Module, images_NHW: np.ndarray, preprocessing: Preprocessing
+    network: "nn.Module", images_NHW: np.ndarray, preprocessing: Preprocessing
 ) -> np.ndarray:
     """Logits through torch.
 
@@ -24,17 +30,19 @@ def torch_logits(
     Returns:
         float32 ``[N, K]``.
     """
+    import torch
+
     with torch.inference_mode():
         batches = [
-            network(_batch(images_NHW[first : first + BATCH_SIZE], preprocessing))
+            network(torch.from_numpy(_batch(images_NHW[first : first + BATCH_SIZE], preprocessing)))
             for first in range(0, len(images_NHW), BATCH_SIZE)
         ]
     return np.asarray(torch.cat(batches).numpy(), np.float32)
 
 
-def _batch(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
-    x = torch.from_numpy(normalise(np.stack([preprocessing.fit(image) for image in images_NHW])))
-    return x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
+def _batch(images_NHW: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    x = normalise(np.stack([preprocessing.fit(image) for image in images_NHW]))
+    return x[:, np.newaxis] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 
 def engine_logits(

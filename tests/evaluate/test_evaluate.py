@@ -8,14 +8,16 @@ import torch
 
 from edge_fer.bundle import Bundle, save_bundle
 from edge_fer.data.fer2013 import read_fer2013
-from edge_fer.errors import BundleError, DataError
-from edge_fer.evaluate.evaluate import evaluate, read_labelled
+from edge_fer.errors import BundleError, DataError, ModelError
+from edge_fer.evaluate.evaluate import Request, evaluate
+from edge_fer.evaluate.labelled import Selection, read_labelled
 from edge_fer.evaluate.predict import engine_logits, torch_logits
+from edge_fer.evaluate.store import store_temperature
 from edge_fer.labels import FER2013_LABELS
 from edge_fer.models import build_model
 from edge_fer.preprocess import Preprocessing, normalise
 from edge_fer.runtime.engines import load_engine
-from edge_fer.train.checkpoint import save_checkpoint
+from edge_fer.train.checkpoint import load_checkpoint, save_checkpoint
 
 KEYS = {
     "file",
@@ -48,8 +50,22 @@ def checkpoint(tmp_path):
     return path
 
 
+@pytest.fixture
+def with_a_leak(tiny_fer2013):
+    """Noise of which one PublicTest face is also in Training."""
+    lines = tiny_fer2013.read_text().splitlines()
+    lines[49] = lines[1].replace("Training", "PublicTest")
+    tiny_fer2013.write_text("\n".join(lines) + "\n")
+    return f"fer2013:{tiny_fer2013}"
+
+
+def evaluated(*models, data, split="PublicTest", **options):
+    selection = Selection(data=data, split=split)
+    return evaluate(Request(models=models, selection=selection, **options)).document
+
+
 def test_a_bundle_is_evaluated_file_by_file(bundle_dir, tiny_fer2013):
-    document = evaluate(bundle_dir, f"fer2013:{tiny_fer2013}", "PrivateTest")
+    document = evaluated(bundle_dir, data=f"fer2013:{tiny_fer2013}", split="PrivateTest")
     assert document["schema"] == "edge-fer/evaluate/1"
     assert (document["data"], document["split"]) == ("fer2013", "PrivateTest")
     files = {(r["file"], r["engine"]) for r in document["results"]}
@@ -59,13 +75,40 @@ def test_a_bundle_is_evaluated_file_by_file(bundle_dir, tiny_fer2013):
         assert result["n"] == 16
         assert set(result["per_class"]) == set(FER2013_LABELS)
         assert set(result["per_class"]["sad"]) >= {"recall", "precision", "f1", "n"}
+        assert sum(b["n"] for b in result["reliability"]) == 16
     assert json.loads(json.dumps(document)) == document
 
 
 def test_a_checkpoint_is_evaluated_through_torch(checkpoint, tiny_fer2013):
-    (result,) = evaluate(checkpoint, f"fer2013:{tiny_fer2013}", "PublicTest")["results"]
+    (result,) = evaluated(checkpoint, data=f"fer2013:{tiny_fer2013}")["results"]
     assert set(result) >= KEYS
     assert (result["engine"], result["precision"], result["n"]) == ("torch", "fp32", 16)
+
+
+def test_float_and_int8_of_a_bundle_are_compared(bundle_dir, tiny_fer2013):
+    document = evaluated(bundle_dir, data=f"fer2013:{tiny_fer2013}")
+    first, *others = document["results"]
+    assert (first["precision"], len(others)) == ("fp32", 3)
+    for result, compared in zip(others, document["comparisons"], strict=True):
+        assert (compared["first"]["file"], compared["second"]["file"]) == (
+            first["file"], result["file"],
+        )  # fmt: skip
+        assert compared["accuracy_difference"] == pytest.approx(
+            result["accuracy"] - first["accuracy"]
+        )
+        assert compared["label_flip_rate"] <= 0.25
+
+
+def test_one_model_on_one_engine_is_compared_with_nothing(checkpoint, tiny_fer2013):
+    assert evaluated(checkpoint, data=f"fer2013:{tiny_fer2013}")["comparisons"] == []
+
+
+def test_a_model_does_not_differ_from_its_copy(checkpoint, tiny_fer2013, tmp_path):
+    copy = tmp_path / "copy.safetensors"
+    shutil.copy(checkpoint, copy)
+    (compared,) = evaluated(checkpoint, copy, data=f"fer2013:{tiny_fer2013}")["comparisons"]
+    assert (compared["mcnemar_p"], compared["label_flip_rate"]) == (1, 0)
+    assert compared["second"]["model"] == str(copy)
 
 
 def test_faces_of_the_training_split_are_all_leaks(bundle_dir, tiny_fer2013):
@@ -80,13 +123,70 @@ def test_a_model_with_other_labels_is_refused_with_both_lists(bundle_dir, tiny_f
     other = replace(bundle.manifest, labels=("yes", "no"))
     save_bundle(tmp_path / "other", other, bundle.contents)
     with pytest.raises(DataError, match=r"yes, no.*angry"):
-        evaluate(tmp_path / "other", f"fer2013:{tiny_fer2013}", "PublicTest")
+        evaluated(tmp_path / "other", data=f"fer2013:{tiny_fer2013}")
 
 
 def test_what_is_neither_checkpoint_nor_bundle_is_refused(tmp_path, tiny_fer2013):
     shutil.copy(tiny_fer2013, tmp_path / "model.pt")
     with pytest.raises(BundleError):
-        evaluate(tmp_path / "model.pt", f"fer2013:{tiny_fer2013}", "PublicTest")
+        evaluated(tmp_path / "model.pt", data=f"fer2013:{tiny_fer2013}")
+
+
+def test_a_manifest_with_more_labels_than_outputs_is_refused(bundle_dir, tiny_fer2013, tmp_path):
+    bundle = Bundle.load(bundle_dir)
+    other = replace(bundle.manifest, labels=(*FER2013_LABELS, "contempt"))
+    save_bundle(tmp_path / "other", other, bundle.contents)
+    with pytest.raises(ModelError, match="7 outputs, 8 labels"):
+        evaluated(tmp_path / "other", data=f"fer2013:{tiny_fer2013}")
+
+
+def test_a_stored_temperature_is_used_and_changes_no_label(checkpoint, tiny_fer2013):
+    data = f"fer2013:{tiny_fer2013}"
+    (plain,) = evaluated(checkpoint, data=data)["results"]
+    store_temperature(checkpoint, 0.25, {})
+    (sharp,) = evaluated(checkpoint, data=data)["results"]
+    assert (plain["temperature"], sharp["temperature"]) == (1, 0.25)
+    assert sharp["confusion"] == plain["confusion"]
+    assert sharp["reliability"] != plain["reliability"]
+
+
+def test_a_fit_is_stored_and_reported(shipped_checkpoint, with_a_leak, tmp_path):
+    model = tmp_path / "best.safetensors"
+    shutil.copy(shipped_checkpoint, model)
+    document = evaluated(model, data=with_a_leak, fit_temperature=True)
+    fit = document["temperature_fit"]
+    assert load_checkpoint(model).metadata["temperature"] == fit["value"]
+    assert (fit["previous"], fit["n"], fit["leaks_left_out"]) == (1, 15, 1)
+    (row,) = fit["files"]
+    assert row["after"]["nll"] <= row["before"]["nll"]
+    (result,) = document["results"]
+    assert (result["temperature"], result["n"]) == (fit["value"], 16)
+
+
+def test_a_fit_needs_faces_that_were_not_trained_on(checkpoint, tiny_fer2013):
+    with pytest.raises(DataError, match="all 48 faces also occur in Training"):
+        evaluated(
+            checkpoint, data=f"fer2013:{tiny_fer2013}", split="Training", fit_temperature=True
+        )
+
+
+@pytest.mark.parametrize("split", ["PrivateTest", "test", "Test", "all", None])
+def test_a_fit_on_the_test_set_is_refused(checkpoint, split):
+    selection = Selection(data="fer2013:unread", split=split)
+    with pytest.raises(DataError, match="would fit the test set"):
+        Request(models=(checkpoint,), selection=selection, fit_temperature=True)
+
+
+def test_a_fit_of_several_models_is_refused(checkpoint):
+    selection = Selection(data="fer2013:unread", split="PublicTest")
+    with pytest.raises(ModelError, match="one model, not 2"):
+        Request(models=(checkpoint, checkpoint), selection=selection, fit_temperature=True)
+
+
+def test_all_of_a_dataset_has_no_leaks_to_speak_of(checkpoint, tiny_fer2013):
+    (result,) = evaluated(checkpoint, data=f"fer2013:{tiny_fer2013}", split="all")["results"]
+    assert result["n"] == 80
+    assert (result["accuracy_without_leaks"], result["n_without_leaks"]) == (None, None)
 
 
 def test_torch_logits_do_not_depend_on_the_batch_they_were_made_in(tiny_fer2013):

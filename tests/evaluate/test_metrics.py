@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from edge_fer.evaluate.metrics import (
     confusion_matrix,
     expected_calibration_error,
+    reliability_bins,
     report,
     wilson_interval,
 )
@@ -79,6 +80,40 @@ def test_over_and_underconfidence_in_different_bins_do_not_cancel():
     assert error == pytest.approx((0.95 + 0.45) / 2)
 
 
+FACES = st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=60)
+
+
+@given(faces=FACES)
+@settings(deadline=None, max_examples=200)
+def test_calibration_error_is_a_fraction_and_no_less_than_the_gap_of_the_means(faces):
+    confidence, correct = zip(*faces, strict=True)
+    error = expected_calibration_error(*two_classes(confidence, correct))
+    assert abs(np.mean(confidence) - np.mean(correct)) - 1e-9 <= error <= 1
+
+
+@given(faces=FACES)
+@settings(deadline=None, max_examples=200)
+def test_bins_hold_every_face_once(faces):
+    bins = reliability_bins(*two_classes(*zip(*faces, strict=True)))
+    assert len(bins) == 15
+    assert [b["to"] for b in bins[:-1]] == [b["from"] for b in bins[1:]]
+    assert (bins[0]["from"], bins[-1]["to"]) == (0, 1)
+    assert sum(b["n"] for b in bins) == len(faces)
+    for b in bins:
+        assert (b["accuracy"] is None) == (b["confidence"] is None) == (b["n"] == 0)
+        if b["n"]:
+            assert b["from"] - 1e-6 <= b["confidence"] <= b["to"] + 1e-6
+            assert 0 <= b["accuracy"] <= 1
+
+
+def test_bins_have_their_own_confidence_and_accuracy():
+    bins = reliability_bins(*two_classes([0.95, 0.97, 0.55], [True, False, True]))
+    assert bins[14] == pytest.approx(
+        {"from": 14 / 15, "to": 1, "n": 2, "confidence": 0.96, "accuracy": 0.5}
+    )
+    assert (bins[8]["n"], bins[8]["accuracy"]) == (1, 1)
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
 @settings(deadline=None, max_examples=60)
 def test_the_confusion_matrix_counts_labels_in_rows_and_predictions_in_columns(pairs):
@@ -104,20 +139,22 @@ def test_the_report_agrees_with_figures_computed_by_hand(hand_made):
     assert figures["accuracy_ci95"] == list(wilson_interval(4, 6))
     assert figures["uar"] == pytest.approx((3 / 4 + 1 / 2) / 2)
     assert figures["ece"] == pytest.approx(0.7 - 4 / 6)
-    assert figures["per_class"]["a"] == pytest.approx(
-        {"recall": 3 / 4, "precision": 1, "f1": 6 / 7, "n": 4}
-    )
-    assert figures["per_class"]["b"] == pytest.approx(
-        {"recall": 1 / 2, "precision": 1 / 2, "f1": 1 / 2, "n": 2}
-    )
+    assert figures["uf1"] == pytest.approx((6 / 7 + 1 / 2) / 2)
+    a, b = figures["per_class"]["a"], figures["per_class"]["b"]
+    assert (a["recall"], a["precision"], a["f1"], a["n"]) == pytest.approx((3 / 4, 1, 6 / 7, 4))
+    assert (b["recall"], b["precision"], b["f1"], b["n"]) == pytest.approx((1 / 2, 1 / 2, 1 / 2, 2))
+    assert a["recall_ci95"] == list(wilson_interval(3, 4))
     assert figures["confusion"][1] == [0, 1, 1, 0]
 
 
 def test_classes_without_faces_do_not_count_in_the_mean_recall(hand_made):
     figures = report(*hand_made)
-    assert figures["per_class"]["c"] == {"recall": 0, "precision": 0, "f1": 0, "n": 0}
+    assert figures["per_class"]["c"] == {
+        "recall": 0, "recall_ci95": [0, 1], "precision": 0, "f1": 0, "n": 0,
+    }  # fmt: skip
     assert figures["per_class"]["d"]["n"] == 0
     assert figures["uar"] == pytest.approx(0.625)
+    assert figures["uf1"] == pytest.approx((6 / 7 + 1 / 2) / 2)
 
 
 def test_leaks_are_left_out_of_one_figure_only(hand_made):

@@ -1,0 +1,75 @@
+"""``edge-fer evaluate``: what checkpoints and bundles are worth."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    models: Annotated[
+        list[Path],
+        typer.Argument(help="Checkpoints (.safetensors) and bundles; the first is compared with."),
+    ],
+    data: Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")],
+    split: Annotated[
+        str | None, typer.Option(help="Split of the dataset, or all; by default PrivateTest.")
+    ] = None,
+    protocol: Annotated[
+        Path | None, typer.Option(help="File of edge-fer data split; its fold's test side.")
+    ] = None,
+    fold: Annotated[str | None, typer.Option(help="Name of a fold in --protocol.")] = None,
+    fit_temperature: Annotated[
+        bool, typer.Option("--fit-temperature", help="Fit a temperature, store it in the model.")
+    ] = False,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write every face's label and probabilities, CSV.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page of everything, HTML.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for confusion and reliability as PNG.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print results only, no progress.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document for machines.")
+    ] = False,
+) -> None:
+    """Measures accuracy, calibration and every class; compares models; fits a temperature."""
+    from edge_fer.evaluate.evaluate import Request
+    from edge_fer.evaluate.evaluate import evaluate as run_evaluation
+    from edge_fer.evaluate.labelled import Selection
+    from edge_fer.evaluate.predictions import write_predictions
+    from edge_fer.files import refuse_overwrite
+    from edge_fer.show import stage_printer
+    from edge_fer.show_evaluate import evaluation_tables
+
+    for path in filter(None, (predictions, report)):
+        refuse_overwrite(path, force=force)
+    if report or pictures:
+        from edge_fer.evaluate.page import refuse_full_folder, write_pictures, write_report
+    if pictures:
+        refuse_full_folder(pictures, force=force)
+    request = Request(
+        models=tuple(models),
+        selection=Selection(data=data, split=split, protocol=protocol, fold=fold),
+        fit_temperature=fit_temperature,
+        command=shlex.join(["edge-fer", *sys.argv[1:]]),
+    )
+    evaluation = run_evaluation(request, stage_printer(quiet=quiet))
+    document = evaluation.document
+    if predictions:
+        write_predictions(predictions, document["results"], evaluation.predictions)
+    if report:
+        write_report(report, document)
+    if pictures:
+        write_pictures(pictures, document)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        evaluation_tables(document)

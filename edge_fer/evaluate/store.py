@@ -1,0 +1,66 @@
+"""Writes a fitted temperature into the checkpoint or bundle that it was fitted to."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_fer.bundle import MANIFEST, Bundle
+from edge_fer.errors import OutputError
+from edge_fer.files import write_atomic
+
+#: Figures of a manifest that hold at one temperature only.
+_STALE = ("ece", "max_probability_error")
+
+
+def store_temperature(model: Path, temperature: float, fitted: Mapping[str, Any]) -> None:
+    """Rewrites a model with a temperature; nothing else of it changes, and no label it gives.
+
+    In a bundle, what the manifest says of its files' calibration held at the old temperature and is
+    left out.
+
+    Args:
+        model: ``*.safetensors`` or the folder of a bundle.
+        temperature: What divides the logits from now on.
+        fitted: How it was found, kept beside it.
+
+    Raises:
+        EdgeFerError: The model cannot be read or written, or is a bundle in a ``.tar``.
+    """
+    if model.suffix == ".safetensors":
+        _store_in_checkpoint(model, temperature, fitted)
+    else:
+        require_writable(model)
+        _store_in_bundle(model, temperature, fitted)
+
+
+def require_writable(model: Path) -> None:
+    """Raises ``OutputError`` for a bundle in a ``.tar``, which is never rewritten."""
+    if model.suffix != ".safetensors" and model.is_file():
+        raise OutputError(f"{model}: a temperature is not written into a .tar; unpack it first")
+
+
+def _store_in_checkpoint(path: Path, temperature: float, fitted: Mapping[str, Any]) -> None:
+    from edge_fer.train.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    added = {"temperature": temperature, "temperature_fitted": dict(fitted)}
+    save_checkpoint(path, checkpoint.network.state_dict(), checkpoint.metadata | added)
+
+
+def _store_in_bundle(folder: Path, temperature: float, fitted: Mapping[str, Any]) -> None:
+    manifest = Bundle.load(folder).manifest
+    renewed = replace(
+        manifest,
+        temperature=temperature,
+        files=tuple(replace(f, accuracy=_still_true(f.accuracy)) for f in manifest.files),
+        provenance={**manifest.provenance, "temperature_fitted": dict(fitted)},
+    )
+    content = renewed.to_json()
+    write_atomic(folder / MANIFEST, lambda file: file.write_bytes(content))
+
+
+def _still_true(accuracy: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if accuracy is None:
+        return None
+    return {key: value for key, value in accuracy.items() if key not in _STALE}

@@ -1,0 +1,1 @@
+"""Pages and pictures of results; everything here is drawn from documents and tables."""
