@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SELF = f"{sys.executable} -m edge_fer.cli "
+SELF = f"{sys.executable} -m edge_fer "
 
 
 @pytest.fixture

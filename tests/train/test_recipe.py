@@ -117,3 +117,13 @@ def test_a_recipe_on_imagenet_weights_asks_for_them():
 def test_a_recipe_that_distils_asks_for_teachers():
     with pytest.raises(EdgeFerError, match="--teacher"):
         configure("distill", {}, model="arch-1", data="x:y")
+
+
+def test_values_are_json_or_text():
+    texts = ["attention=none", "size=64", 'genotype={"cells": 5}', "empty="]
+    assert parse_changes(texts) == {
+        "attention": "none",
+        "size": 64,
+        "genotype": {"cells": 5},
+        "empty": "",
+    }
