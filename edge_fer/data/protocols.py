@@ -19,6 +19,7 @@ from edge_fer.errors import DataError
 from edge_fer.files import write_atomic
 
 SCHEMA = "edge-fer/protocol/1"
+_FOLDS_NAMED = 10
 HOLDOUT_FRACTIONS = (0.8, 0.1, 0.1)
 _ROLES = {
     "train": ("train", "training"),
@@ -215,13 +216,14 @@ def find_fold(folds: Sequence[Fold], name: str, source: Path) -> Fold:
     Raises:
         DataError: There is none, or more than one and no name.
     """
-    named = [fold for fold in folds if name in ("", fold.name)]
-    if len(named) != 1:
-        known = ", ".join(fold.name for fold in folds)
-        raise DataError(
-            f"{source}: {f'no fold {name!r}' if name else 'give a fold'}; it has {known}"
-        )
-    return named[0]
+    found = [fold for fold in folds if name in ("", fold.name)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(fold.name for fold in folds[:_FOLDS_NAMED])
+    more = ", ..." if len(folds) > _FOLDS_NAMED else ""
+    raise DataError(
+        f"{source}: {f'no fold {name!r}' if name else 'give a fold'}; it has {known}{more}"
+    )
 
 
 def _role(dataset: str, split: str) -> str:

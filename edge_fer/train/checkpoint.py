@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
@@ -103,9 +104,9 @@ def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
 
 def averaged(weights: dict[str, Tensor], average: dict[str, Tensor], decay: float) -> None:
     """Moves ``average`` towards ``weights`` in place: ``a <- decay * a + (1 - decay) * w``."""
+    floating = [name for name, tensor in weights.items() if tensor.is_floating_point()]
+    ours, theirs = ([group[name] for name in floating] for group in (average, weights))
     with torch.no_grad():
-        for name, tensor in weights.items():
-            if tensor.is_floating_point():
-                average[name].lerp_(tensor, 1 - decay)
-            else:
-                average[name].copy_(tensor)
+        get_ema_multi_avg_fn(decay)(ours, theirs, None)  # type: ignore[no-untyped-call]
+        for name in weights.keys() - set(floating):
+            average[name].copy_(weights[name])
