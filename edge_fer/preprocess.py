@@ -25,7 +25,7 @@ from edge_fer.errors import ModelError
 
 PIXEL_OFFSET = 128
 PIXEL_SCALE = 1 / 128
-COLORS = ("gray", "gray3", "rgb")
+COLORS = ("gray", "gray3", "rgb", "flow")
 INTERPOLATIONS = ("auto", "bilinear", "bicubic", "area")
 #: Where FER2013's faces have their eyes, as ``Preprocessing.eyes``: medians of its Training faces
 #: by ``edge-fer data landmarks``. By YuNet, on 246 PrivateTest faces: 0.391 and 0.314.
@@ -48,7 +48,8 @@ class Preprocessing:
     Attributes:
         height_px: Input height.
         width_px: Input width.
-        color: ``gray`` (one channel), ``gray3`` (gray three times) or ``rgb``.
+        color: ``gray`` (one channel), ``gray3`` (gray three times), ``rgb``, or ``flow``: u, v and
+            strain of a clip, whose channels stay as they are.
         crop_scale: Side of the square crop over the longer side of the detector's box. 1.02 is what
             FER2013's crops have: on 500 of its faces, seed 0, the boxes of Haar and of YuNet have
             their centre in the middle and a median longer side of 0.98 and 0.99 of the picture.
@@ -88,7 +89,7 @@ class Preprocessing:
             raise ModelError(f"preprocessing: interpolation {self.interpolation!r}; known: {known}")
         if not _is_number(self.clahe_clip) or self.clahe_clip < 0:
             raise ModelError("preprocessing: clahe_clip must be a number, 0 or above")
-        if self.clahe_clip and self.color == "rgb":
+        if self.clahe_clip and self.color in ("rgb", "flow"):
             raise ModelError("preprocessing: CLAHE is for gray and gray3")
         if self.eyes is not None and not _is_place_of_eyes(self.eyes):
             raise ModelError(f"preprocessing: eyes {self.eyes!r} are not apart inside the crop")
@@ -132,7 +133,12 @@ class Preprocessing:
         Returns:
             What ``fit`` gives; pixels from outside the frame repeat its border, and are black if
             all of them are.
+
+        Raises:
+            ModelError: The network takes optical flow, which one frame does not have.
         """
+        if self.color == "flow":
+            raise ModelError("the network takes optical flow of clips, not faces")
         if self.eyes is not None and eyes is not None:
             box_side = self.crop_scale * max(box[2:])
             side = math.dist(*eyes) / (1 - 2 * self.eyes[1])
@@ -144,11 +150,18 @@ class Preprocessing:
         """Gives a face crop the network's size, contrast and colours.
 
         Args:
-            crop: uint8 ``[H, W]`` gray or ``[H, W, 3]`` BGR.
+            crop: uint8 ``[H, W]`` gray or ``[H, W, 3]`` BGR; for ``flow``, ``[H, W, 3]`` of a flow.
 
         Returns:
             uint8 ``[height_px, width_px]`` for ``gray``, else ``[height_px, width_px, 3]``.
+
+        Raises:
+            ModelError: The network takes optical flow, and this is gray.
         """
+        if self.color == "flow":
+            if crop.ndim != 3:
+                raise ModelError("the network takes optical flow of three channels, not gray faces")
+            return self._resize(crop)
         if crop.ndim == 3 and self.color != "rgb":
             import cv2
 

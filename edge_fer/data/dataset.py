@@ -42,6 +42,19 @@ class Clip:
     offset: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture that is made out of a clip when it is read.
+
+    Attributes:
+        item: The clip.
+        make: Makes a uint8 ``[H, W, 3]`` picture out of it.
+    """
+
+    item: "Item"
+    make: "Callable[[Item], np.ndarray]"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """One face image or one clip.
@@ -57,7 +70,7 @@ class Item:
     """
 
     name: str
-    source: Path | Row | Clip
+    source: Path | Row | Clip | Made
     label: int
     subject: str = ""
     split: str = ""
@@ -74,12 +87,15 @@ class Dataset:
         label_names: The vocabulary.
         items: Every image or clip that has a place in it.
         problems: A line for each file or row that was left out, and why.
+        flow: Whether its images are made of clips, uint8 ``[H, W, 3]`` of one size: optical flow
+            (u, v and strain) or a dynamic image (RGB), which networks take as they are.
     """
 
     name: str
     label_names: tuple[str, ...]
     items: tuple[Item, ...]
     problems: tuple[str, ...] = ()
+    flow: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -100,13 +116,18 @@ class Dataset:
 
 
 def read_pixels(item: Item) -> np.ndarray:
-    """Reads one image, uint8 gray ``[H, W]`` or BGR ``[H, W, 3]``, upright by its EXIF orientation.
+    """Reads one image, upright by its EXIF orientation.
+
+    Returns:
+        uint8 gray ``[H, W]``, BGR ``[H, W, 3]``, or ``[H, W, 3]`` of a flow (see ``Dataset.flow``).
 
     Raises:
         DataError: The file is missing, empty or not an image, or the item is a clip.
     """
     if isinstance(item.source, Row):
         return np.asarray(item.source.array[item.source.index])
+    if isinstance(item.source, Made):
+        return item.source.make(item.source.item)
     if isinstance(item.source, Clip):
         raise DataError(f"{item.name}: a clip, not an image")
     return read_picture(item.source)

@@ -14,6 +14,7 @@ Subjects are named with their dataset, ``casme2/sub01``, so that they are unique
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def read_megc2019(path: Path) -> Dataset:
     if file is None:
         raise DataError(f"{path}: none of {', '.join(_FILES)} here")
     if file.suffix.lower() == ".npz":
-        return dataset_of("megc2019", MICRO_3, file, _flow_items(file))
+        dataset = dataset_of("megc2019", MICRO_3, file, _flow_items(file))
+        return replace(dataset, flow=True)
     return dataset_of("megc2019", MICRO_3, file, _listed_items(file))
 
 

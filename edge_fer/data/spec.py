@@ -60,6 +60,8 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "csv": read_csv,
     "synthetic": _read_synthetic,
 }
+#: Ways to make pictures of a dataset of clips, ``WAY:NAME:PATH``; see ``clip_pictures``.
+WAYS = ("dynamic", "dynamic-paper", "flow")
 TERMS: dict[str, str] = {
     "fer2013": "FER2013 images: collected from the web for research; some labels are wrong, and "
     "288 PrivateTest and 280 PublicTest images also occur in Training",
@@ -80,7 +82,7 @@ def read_faces(spec: str, split: str) -> Faces:
     name, path = parse_spec(spec)
     if name in READERS:
         return READERS[name](path, split)
-    return faces_of(DATASETS[name](path), split)
+    return faces_of(read_dataset(spec), split)
 
 
 def read_dataset(spec: str, *, strict: bool = False) -> Dataset:
@@ -95,7 +97,7 @@ def read_dataset(spec: str, *, strict: bool = False) -> Dataset:
             any problem.
     """
     name, path = parse_spec(spec)
-    dataset = DATASETS[name](path)
+    dataset = _pictures(name, str(path)) if name in WAYS else DATASETS[name](path)
     if strict and dataset.problems:
         count = len(dataset.problems)
         plural = "s" if count > 1 else ""
@@ -126,6 +128,13 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     name, separator, path = spec.partition(":")
     if not separator or not path:
         raise DataError(f"{spec!r} is not NAME:PATH, e.g. fer2013:~/fer2013.csv")
-    if name not in DATASETS:
-        raise DataError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
+    known = (*DATASETS, *WAYS)
+    if name not in known:
+        raise DataError(f"unknown dataset {name!r}; known: {', '.join(known)}")
     return name, Path(path).expanduser()
+
+
+def _pictures(way: str, spec: str) -> Dataset:
+    from edge_fer.data.clip_pictures import pictures_of  # draws in OpenCV, which training lacks
+
+    return pictures_of(read_dataset(spec), way)

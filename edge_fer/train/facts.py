@@ -7,24 +7,33 @@ import torch
 
 import edge_fer
 from edge_fer.data.faces import Faces
+from edge_fer.errors import ModelError
 from edge_fer.models import find_model
 from edge_fer.preprocess import Preprocessing
 from edge_fer.train.config import TrainConfig
 
 
-def input_of(config: TrainConfig) -> tuple[tuple[int, int, int], Preprocessing]:
-    """Returns channels, height and width of a run's network, and what it expects of a face."""
+def input_of(config: TrainConfig, faces: Faces) -> tuple[tuple[int, int, int], Preprocessing]:
+    """Returns channels, height and width of a run's network, and what it expects of a face.
+
+    Raises:
+        ModelError: Pictures made of clips have three planes and the network has another number.
+    """
     entry = find_model(config.model)
     channels, height_px, width_px = entry.input_chw
     if config.input_px:
         height_px = width_px = config.input_px
     values = entry.preprocessing.to_dict() | {"height_px": height_px, "width_px": width_px}
+    if faces.images_NHW.ndim == 4:
+        if channels != faces.images_NHW.shape[3]:
+            raise ModelError(f"{config.model} takes {channels} channel, not flow or dynamic images")
+        values |= {"color": "flow", "clahe_clip": 0.0, "eyes": None}
     return (channels, height_px, width_px), Preprocessing.from_dict(values)
 
 
 def facts_of(config: TrainConfig, train: Faces, validation: Faces, command: str) -> dict[str, Any]:
     """Returns a checkpoint's metadata, but for the metrics."""
-    input_chw, preprocessing = input_of(config)
+    input_chw, preprocessing = input_of(config, train)
     return {
         "model": config.model,
         "options": config.options,

@@ -44,15 +44,15 @@ class Batch:
 
 
 def prepared(faces: Faces, preprocessing: Preprocessing) -> Faces:
-    """Does once what a network expects of a face beyond its size: equalisation, interpolation.
+    """Does once what a network expects of a face: equalisation, interpolation, a smaller size.
 
-    Faces that only need another size keep theirs: batches are resized after augmentation.
+    Faces that only have to grow keep their size: batches are enlarged after augmentation.
     """
     plain = preprocessing.clahe_clip == 0 and preprocessing.interpolation == "auto"
-    if plain or faces.images_NHW.ndim != 3:
+    if plain and faces.images_NHW.shape[1] <= preprocessing.height_px:
         return faces
-    gray = replace(preprocessing, color="gray")
-    return replace(faces, images_NHW=fit_all(faces.images_NHW, gray))
+    color = "gray" if faces.images_NHW.ndim == 3 else preprocessing.color
+    return replace(faces, images_NHW=fit_all(faces.images_NHW, replace(preprocessing, color=color)))
 
 
 def on_device(
@@ -78,7 +78,7 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 def fit_input(x_NCHW: Tensor, input_chw: tuple[int, int, int]) -> Tensor:
-    """Resizes images to a network's size and repeats gray for its channels.
+    """Enlarges images to a network's size and repeats gray for its channels.
 
     The same as ``Preprocessing.fit`` up to its rounding to whole pixels.
     """

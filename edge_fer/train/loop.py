@@ -79,7 +79,7 @@ class Run:
         require_labels(validation)
         self.config, self.folder = config, folder
         self.label_names = train.label_names
-        self.input_chw, self.preprocessing = input_of(config)
+        self.input_chw, self.preprocessing = input_of(config, train)
         self.accelerator = open_accelerator(config.precision)
         self.device = self.accelerator.device
         points = points_NP2 or (None, None)

@@ -19,9 +19,10 @@ def test_training_feeds_what_the_device_feeds_up_to_rounding(channels, side):
     assert np.abs(training - device.reshape(training.shape)).max() < 1 / 128
 
 
+@pytest.mark.parametrize("side", [48, 100])
 @pytest.mark.parametrize("model", ["part-ensemble", "moeffnet-lite", "arch-1", "patt-lite"])
-def test_training_sees_each_models_faces_as_the_device_does(model):
-    images_NHW = np.random.default_rng(1).integers(0, 256, (3, 48, 48), np.uint8)
+def test_training_sees_each_models_faces_as_the_device_does(model, side):
+    images_NHW = np.random.default_rng(1).integers(0, 256, (3, side, side), np.uint8)
     faces = Faces(
         images_NHW=images_NHW, labels_N=np.zeros(3, np.int64), label_names=("a",), source="x:y"
     )
