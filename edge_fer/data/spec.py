@@ -123,6 +123,12 @@ def read_fold(spec: str, protocol: Path, name: str, side: str) -> Faces:
     return faces_named(dataset, getattr(fold, side), f"{fold.name}/{side}")
 
 
+def spec_name(spec: str) -> str:
+    """Returns a specification without its path: ``fer2013``, ``dynamic:casme2``."""
+    name, _, rest = spec.partition(":")
+    return f"{name}:{spec_name(rest)}" if name in WAYS else name
+
+
 def parse_spec(spec: str) -> tuple[str, Path]:
     """Splits ``name:path``; raises ``DataError`` if it is not that, or of an unknown name."""
     name, separator, path = spec.partition(":")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_fer.data.faces import Faces
-from edge_fer.data.spec import TERMS
+from edge_fer.data.spec import TERMS, spec_name
 from edge_fer.errors import DataError, ModelError
 from edge_fer.evaluate.candidates import Candidate, candidates_of
 from edge_fer.evaluate.classes import SharedClasses, share_classes
@@ -181,7 +181,7 @@ def _head(
     request: Request, test: Labelled, shared: SharedClasses, candidates: Sequence[Candidate]
 ) -> dict[str, Any]:
     selection = request.selection
-    name = selection.data.partition(":")[0]
+    name = spec_name(selection.data)
     protocol = selection.protocol and {"file": str(selection.protocol), "fold": test.fold}
     return {
         "schema": SCHEMA,
@@ -227,7 +227,7 @@ def _fit(request: Request, measured: _Measured) -> dict[str, Any]:
     logits = [logits_NK[fresh_N] for logits_NK in measured.logits]
     fitted = fit_temperature(np.concatenate(logits), np.tile(labels_N, len(logits)))
     how = {
-        "data": request.selection.data.partition(":")[0],
+        "data": request.spec_name(selection.data),
         "split": request.selection.part,
         "n": len(labels_N),
         "leaks_left_out": int((~fresh_N).sum()),

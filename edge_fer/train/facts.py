@@ -7,6 +7,7 @@ import torch
 
 import edge_fer
 from edge_fer.data.faces import Faces
+from edge_fer.data.spec import spec_name
 from edge_fer.errors import ModelError
 from edge_fer.models import find_model
 from edge_fer.preprocess import Preprocessing
@@ -40,7 +41,7 @@ def facts_of(config: TrainConfig, train: Faces, validation: Faces, command: str)
         "labels": list(train.label_names),
         "input_nchw": [1, *input_chw],
         "preprocessing": preprocessing.to_dict(),
-        "data": config.data.partition(":")[0],
+        "data": spec_name(config.data),
         "split": {"train": _part(train), "validation": _part(validation)},
         "config": config.to_dict(),
         "command": command,

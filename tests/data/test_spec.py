@@ -1,6 +1,6 @@
 import pytest
 
-from edge_fer.data.spec import DATASETS, READERS, TERMS, read_dataset, read_faces
+from edge_fer.data.spec import DATASETS, READERS, TERMS, read_dataset, read_faces, spec_name
 from edge_fer.errors import DataError
 
 
@@ -66,3 +66,8 @@ def test_strict_names_the_first_problem_and_how_many(pictures):
 def test_a_bad_spec_of_a_listing_is_refused(spec):
     with pytest.raises(DataError):
         read_dataset(spec)
+
+
+def test_the_name_of_a_specification_has_no_path():
+    assert spec_name("fer2013:/a:b/c") == "fer2013"
+    assert spec_name("dynamic-paper:casme2:C:/x") == "dynamic-paper:casme2"
