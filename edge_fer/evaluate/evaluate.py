@@ -227,7 +227,7 @@ def _fit(request: Request, measured: _Measured) -> dict[str, Any]:
     logits = [logits_NK[fresh_N] for logits_NK in measured.logits]
     fitted = fit_temperature(np.concatenate(logits), np.tile(labels_N, len(logits)))
     how = {
-        "data": request.spec_name(selection.data),
+        "data": spec_name(request.selection.data),
         "split": request.selection.part,
         "n": len(labels_N),
         "leaks_left_out": int((~fresh_N).sum()),
