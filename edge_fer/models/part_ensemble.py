@@ -139,13 +139,9 @@ class PartEnsemble(nn.Module):
         """Returns the sub-networks by the name of their part."""
         return {name: cast("PartNetwork", network) for name, network in self.networks.items()}
 
-    def member_logits(self, x_NCHW: Tensor) -> list[Tensor]:
-        """Images to the logits of each sub-network, which is what learns."""
-        return [network(x_NCHW) for network in self.networks.values()]
-
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Images to summed probabilities."""
-        first, *others = (logits_NK.softmax(1) for logits_NK in self.member_logits(x_NCHW))
+        first, *others = (network(x_NCHW).softmax(1) for network in self.networks.values())
         sum_NK: Tensor = first
         for probabilities_NK in others:
             sum_NK = sum_NK + probabilities_NK

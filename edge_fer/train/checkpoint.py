@@ -102,6 +102,35 @@ def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
     )
 
 
+def start_from(path: Path, network: nn.Module, model: str, labels: tuple[str, ...]) -> bool:
+    """Gives a network the weights of a checkpoint, and its widths if it is pruned.
+
+    Args:
+        path: Of the checkpoint.
+        network: What ``build_model`` gave for ``model``; changed in place.
+        model: Name in the zoo.
+        labels: Its vocabulary.
+
+    Returns:
+        Whether it is pruned.
+
+    Raises:
+        ModelError: Not a checkpoint, or one of another model or other labels.
+    """
+    checkpoint = load_checkpoint(path)
+    if checkpoint.metadata["model"] != model:
+        raise ModelError(f"{path}: a checkpoint of {checkpoint.metadata['model']}, not of {model}")
+    if checkpoint.labels != labels:
+        theirs, ours = ", ".join(checkpoint.labels), ", ".join(labels)
+        raise ModelError(f"{path}: a checkpoint of {theirs}, not of {ours}")
+    weights = checkpoint.network.state_dict()
+    pruned = bool(checkpoint.metadata.get("pruned", False))
+    if pruned:
+        adopt_widths(network, weights)
+    network.load_state_dict(weights)
+    return pruned
+
+
 def averaged(weights: dict[str, Tensor], average: dict[str, Tensor], decay: float) -> None:
     """Moves ``average`` towards ``weights`` in place: ``a <- decay * a + (1 - decay) * w``."""
     floating = [name for name, tensor in weights.items() if tensor.is_floating_point()]

@@ -56,6 +56,7 @@ class Stage:
             saved; 0 keeps the last weights.
         distill: Share of the teachers' answers in the loss (Hinton et al. 2015).
         distill_temperature: Of both softmaxes there.
+        fake_quant: Compute as INT8 would, so that the weights learn to bear it.
         augmentation: Ranges of the random changes.
     """
 
@@ -84,6 +85,7 @@ class Stage:
     ema_decay: float = 0.999
     distill: float = 0.0
     distill_temperature: float = 2.0
+    fake_quant: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,13 @@ class Stage:
                 raise EdgeFerError(
                     f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}"
                 )
+        self._check_numbers()
+        if self.fake_quant and self.target == "landmarks":
+            raise EdgeFerError("fake_quant is for stages that learn labels")
+        if self.trained not in ("all", "head") and not self.trained.startswith("from:"):
+            raise EdgeFerError(f"trained {self.trained!r} is not all, head or from:LAYER")
+
+    def _check_numbers(self) -> None:
         for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise EdgeFerError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -101,8 +110,6 @@ class Stage:
         for name in _NOT_BELOW_ZERO:
             if not getattr(self, name) >= 0:
                 raise EdgeFerError(f"{name} must not be below 0, but is {getattr(self, name)}")
-        if self.trained not in ("all", "head") and not self.trained.startswith("from:"):
-            raise EdgeFerError(f"trained {self.trained!r} is not all, head or from:LAYER")
 
 
 @dataclass(frozen=True, kw_only=True)

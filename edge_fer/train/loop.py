@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from edge_fer.data.faces import Faces, require_labels
-from edge_fer.errors import EdgeFerError, ModelError
+from edge_fer.errors import EdgeFerError
 from edge_fer.models import build_model, load_imagenet
 from edge_fer.models.structure import adopt_widths
-from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint
+from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint, start_from
 from edge_fer.train.config import Stage, TrainConfig
 from edge_fer.train.devices import memory_errors, open_accelerator
 from edge_fer.train.facts import facts_of, input_of
+from edge_fer.train.fake_quant import round_outputs
 from edge_fer.train.folder import (
     BEST_FILE,
     HEADS_FILE,
@@ -98,16 +100,19 @@ class Run:
         self.network = self._build()
         self.pruned = False
         if config.init:
-            self._start_from(Path(config.init).expanduser())
+            path = Path(config.init).expanduser()
+            self.pruned = start_from(path, self.network, config.model, self.label_names)
+            _placed(self.network, self.device)
         elif config.imagenet:
-            path = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
-            load_imagenet(config.model, self.network, path)
+            source = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
+            load_imagenet(config.model, self.network, source)
         self.facts = facts_of(config, train, validation, command) | {
             "votes": votes_NK is not None,
             "pruned": self.pruned,
         }
         self.progress = Progress()
         self._between = False
+        self._rounding: list[RemovableHandle] = []
         self._enter_stage()
 
     @property
@@ -210,6 +215,13 @@ class Run:
         if self.pruned:
             adopt_widths(examiner, self.network.state_dict())
         self.examiner = trainee_of(examiner, self.stage).to(self.device).eval()
+        for handle in self._rounding:
+            handle.remove()
+        self._rounding = []
+        if self.stage.fake_quant:
+            example = torch.zeros(1, *self.input_chw, device=self.device)
+            self._rounding = round_outputs(self.network, example)
+            round_outputs(examiner, example)
 
     def _resume(self, path: Path) -> None:
         groups, self.progress = load_state(path)
@@ -361,23 +373,6 @@ class Run:
             **self.config.options,
         )
         return _placed(network, self.device)
-
-    def _start_from(self, path: Path) -> None:
-        """Takes a checkpoint's weights and widths."""
-        checkpoint = load_checkpoint(path)
-        if checkpoint.metadata["model"] != self.config.model:
-            raise ModelError(f"{path}: a checkpoint of {checkpoint.metadata['model']}")
-        if checkpoint.labels != self.label_names:
-            raise ModelError(
-                f"{path}: a checkpoint of {', '.join(checkpoint.labels)}, not of "
-                f"{', '.join(self.label_names)}"
-            )
-        weights = checkpoint.network.state_dict()
-        self.pruned = checkpoint.metadata.get("pruned", False)
-        if self.pruned:
-            adopt_widths(self.network, weights)
-        self.network.load_state_dict(weights)
-        _placed(self.network, self.device)
 
     def _generator(self, epoch: int, step: int, rank: int = 0) -> Generator:
         seed = (self.config.seed * 100_003 + epoch) * 1_000_003 + step

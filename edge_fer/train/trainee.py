@@ -7,20 +7,28 @@ from torch import Tensor, nn
 from edge_fer.errors import ModelError
 from edge_fer.models.part_ensemble import LandmarkNetwork, PartEnsemble
 from edge_fer.train.config import Stage
+from edge_fer.train.fake_quant import rounded_call
 
 
 class Classifying(nn.Module):
-    """A network that learns labels; forward gives a list of logits ``[N, K]``, one per member."""
+    """A network that learns labels; forward gives a list of logits ``[N, K]``, one per member.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: Any of the zoo.
+        rounded: Compute with weights as INT8 has them.
+    """
+
+    def __init__(self, network: nn.Module, *, rounded: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.rounded = network, rounded
 
     def forward(self, x_NCHW: Tensor) -> list[Tensor]:
         """Images to logits."""
-        if isinstance(self.network, PartEnsemble):
-            return self.network.member_logits(x_NCHW)
-        return [self.network(x_NCHW)]
+        network = self.network
+        members = network.members().values() if isinstance(network, PartEnsemble) else [network]
+        if self.rounded:
+            return [rounded_call(member, x_NCHW) for member in members]
+        return [member(x_NCHW) for member in members]
 
 
 class Localising(nn.Module):
@@ -50,7 +58,9 @@ class Localising(nn.Module):
 
 def trainee_of(network: nn.Module, stage: Stage) -> Classifying | Localising:
     """Wraps a network for a stage and freezes what the stage does not train."""
-    trainee = Localising(network) if stage.target == "landmarks" else Classifying(network)
+    trainee: Classifying | Localising = Classifying(network, rounded=stage.fake_quant)
+    if stage.target == "landmarks":
+        trainee = Localising(network)
     frozen = frozen_modules(network, stage.trained)
     for module in network.modules():
         for parameter in module.parameters(recurse=False):

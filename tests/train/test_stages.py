@@ -285,3 +285,17 @@ def test_a_narrower_checkpoint_is_trained_on_at_its_widths(make_run, tmp_path):
 def test_a_checkpoint_of_another_model_is_no_start(make_run, tmp_path, shipped_checkpoint):
     with pytest.raises(ModelError, match="a checkpoint of arch-1"):
         make_run(tmp_path / "run", replace(TWO, init=str(shipped_checkpoint)))
+
+
+def test_a_rounded_stage_trains_an_ordinary_network(make_run, tmp_path):
+    rounded = replace(SECOND, fake_quant=True)
+    run = make_run(tmp_path / "run", replace(TWO, stages=(FIRST, rounded)))
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(interrupt_at(13), nothing)
+    config = replace(TWO, stages=(FIRST, rounded))
+    make_run(tmp_path / "run", config, resume=True).fit(nothing, nothing)
+    make_run(tmp_path / "whole", config).fit(nothing, nothing)
+    assert_same_state(tmp_path / "run", tmp_path / "whole")
+    make_run(tmp_path / "float", TWO).fit(nothing, nothing)
+    assert metrics(tmp_path / "float")[-1] != metrics(tmp_path / "whole")[-1]
+    assert load_checkpoint(tmp_path / "whole" / "best.safetensors")
