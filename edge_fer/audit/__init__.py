@@ -1,0 +1,1 @@
+"""Is it really INT8, and what runs where? Any ``.tflite`` or ``.onnx``; needs no torch."""
