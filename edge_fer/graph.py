@@ -23,6 +23,7 @@ class Operator:
         output_types: Element types of its outputs.
         output_shape: Of its first output.
         macs: Multiply-accumulates of one inference.
+        name: What the file calls it: in TFLite its output tensors, joined by ``;``.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Operator:
     output_types: tuple[str, ...]
     output_shape: tuple[int, ...]
     macs: int
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ class _TfliteGraph:
             output_types=tuple(self._type(i) for i in operator.outputs),
             output_shape=output_shape,
             macs=self._macs(kind, operator, output_shape),
+            name=";".join(self.graph.tensors[i].name.decode() for i in operator.outputs),
         )
 
     def _macs(self, kind: str, operator: Any, output_shape: tuple[int, ...]) -> int:
@@ -154,9 +157,21 @@ class _TfliteGraph:
             index: prod(self._shape(index))
             for operator in self.graph.operators
             if self._kind(operator) in _WITH_PARAMETERS
-            for index in operator.inputs
+            for index in map(self._stored, operator.inputs)
             if index >= 0 and self._is_constant(index)
         }
+
+    @cached_property
+    def _restored(self) -> dict[int, int]:
+        """For each tensor that a DEQUANTIZE makes of a constant, the constant."""
+        return {
+            int(operator.outputs[0]): int(operator.inputs[0])
+            for operator in self.graph.operators
+            if self._kind(operator) == "DEQUANTIZE" and self._is_constant(operator.inputs[0])
+        }
+
+    def _stored(self, index: int) -> int:
+        return self._restored.get(int(index), int(index))
 
     def _lifetimes(self) -> Iterable[tuple[int, int, int]]:
         first = {int(index): 0 for index in self.graph.inputs}

@@ -38,13 +38,26 @@ def export_onnx(network: nn.Module, input_nchw: tuple[int, ...]) -> bytes:
         )
         assert program is not None
         model = program.model_proto
-        _strip_metadata(model)
-        _use_global_pooling(model, onnx)
-        _scale_and_shift(model, onnx)
-        _drop_unused_constants(model)
+        make_quantizable(model)
         stream = io.BytesIO()
         onnx.save_model(model, stream)
         return stream.getvalue()
+
+
+def make_quantizable(model: Any) -> None:
+    """Rewrites, in place, what engines would not run in INT8, and drops the exporter's notes.
+
+    The results stay the same.
+
+    Args:
+        model: Float ONNX with one input of fixed shape.
+    """
+    import onnx
+
+    _strip_metadata(model)
+    _use_global_pooling(model, onnx)
+    _scale_and_shift(model, onnx)
+    _drop_unused_constants(model)
 
 
 def _strip_metadata(model: Any) -> None:
@@ -61,9 +74,12 @@ def _use_global_pooling(model: Any, onnx: Any) -> None:
     """Replaces means over height and width by GlobalAveragePool, which engines have in INT8."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[1] not in constants:
+        if node.op_type != "ReduceMean":
             continue
-        axes = {int(axis) % 4 for axis in onnx.numpy_helper.to_array(constants[node.input[1]])}
+        listed = [axis for a in node.attribute if a.name == "axes" for axis in a.ints]
+        if len(node.input) > 1 and node.input[1] in constants:
+            listed = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
+        axes = {int(axis) % 4 for axis in listed}
         keeps = all(a.i == 1 for a in node.attribute if a.name == "keepdims")
         if axes == {2, 3} and keeps:
             node.op_type = "GlobalAveragePool"

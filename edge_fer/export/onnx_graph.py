@@ -65,7 +65,9 @@ class _OnnxGraph:
     def _computing(self) -> list[Any]:
         """Nodes that compute: all but the Q and DQ that only annotate the node beside them."""
         return [
-            n for n in self.graph.node if n.op_type not in {"QuantizeLinear", "DequantizeLinear"}
+            n
+            for n in self.graph.node
+            if n.op_type not in {"QuantizeLinear", "DequantizeLinear"} and not self._restores(n)
         ]
 
     def _operator(self, node: Any) -> Operator:
@@ -77,6 +79,7 @@ class _OnnxGraph:
             output_types=tuple(self._stored_type(name) for name in results),
             output_shape=self._shape(node.output[0]),
             macs=self._macs(node),
+            name=node.name,
         )
 
     def _macs(self, node: Any) -> int:
@@ -98,9 +101,14 @@ class _OnnxGraph:
         return names
 
     def _origin(self, name: str) -> str:
-        """The quantized tensor behind a DequantizeLinear, else the tensor itself."""
+        """The stored tensor behind a DequantizeLinear or a constant's Cast, else the tensor."""
         node = self.producer.get(name)
-        return node.input[0] if node is not None and node.op_type == "DequantizeLinear" else name
+        if node is None or not (node.op_type == "DequantizeLinear" or self._restores(node)):
+            return name
+        return str(node.input[0])
+
+    def _restores(self, node: Any) -> bool:
+        return node.op_type == "Cast" and node.input[0] in self.constants
 
     def _destination(self, name: str) -> str:
         """The quantized tensor after a QuantizeLinear, else the tensor itself."""

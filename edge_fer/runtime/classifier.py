@@ -8,6 +8,9 @@ from edge_fer.preprocess import normalise, to_tensor_shape
 from edge_fer.runtime.engines import ENGINE_FORMATS, ENGINES, installed_engines, load_engine
 from edge_fer.target import preferred_engines
 
+#: Of files, the one to run first: whole integers, then as much of it as there is.
+PRECISIONS = ("int8", "mixed", "wi8", "fp16", "fp32")
+
 
 class Classifier:
     """One artifact of a bundle, loaded.
@@ -74,7 +77,7 @@ def _engines_here() -> list[str]:
 
 
 def choose_file(bundle: Bundle, engine: str | None = None) -> tuple[ModelFile, str]:
-    """Picks the artifact to run here: INT8 before float, in the order the target's profile prefers.
+    """Picks the artifact to run here: integers before float, in the order of the target's profile.
 
     Raises:
         ModelError: No artifact of the bundle has an engine that is installed.
@@ -82,7 +85,7 @@ def choose_file(bundle: Bundle, engine: str | None = None) -> tuple[ModelFile, s
     if engine and engine not in ENGINES:
         raise ModelError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     engines = [engine] if engine else _engines_here()
-    for precision in ("int8", "fp32"):
+    for precision in PRECISIONS:
         for name in engines:
             for model_file in bundle.manifest.files:
                 if (model_file.format, model_file.precision) == (

@@ -7,6 +7,10 @@ from edge_fer.compress.quantize_onnx import quantize_onnx
 from edge_fer.compress.quantize_tflite import quantize_tflite
 from edge_fer.export.onnx import export_onnx
 from edge_fer.export.tflite import export_tflite
+from edge_fer.labels import FER2013_LABELS
+from edge_fer.models import MODELS, ModelEntry
+from edge_fer.preprocess import Preprocessing
+from edge_fer.train.checkpoint import save_checkpoint
 
 
 def _build_tiny(num_classes=7, in_channels=1):
@@ -51,3 +55,24 @@ def artifacts(network, calibration_NHW):
         "fp32.onnx": onnx,
         "int8.onnx": quantize_onnx(onnx, calibration_NHW),
     }
+
+
+@pytest.fixture
+def checkpoint(network, build_tiny, tmp_path, monkeypatch):
+    entry = ModelEntry(build=build_tiny, input_chw=(1, 48, 48), face="", source="this test")
+    monkeypatch.setitem(MODELS, "tiny", entry)
+    path = tmp_path / "tiny.safetensors"
+    metadata = {
+        "model": "tiny",
+        "options": {},
+        "labels": list(FER2013_LABELS),
+        "input_nchw": [1, 1, 48, 48],
+        "preprocessing": Preprocessing().to_dict(),
+        "data": "fer2013",
+        "split": {"train": "Training"},
+        "metrics": {},
+        "command": "edge-fer train tiny",
+        "versions": {"torch": "0"},
+    }
+    save_checkpoint(path, network.state_dict(), metadata)
+    return path

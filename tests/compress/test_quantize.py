@@ -6,19 +6,22 @@ import pytest
 
 from edge_fer.bundle import Bundle
 from edge_fer.compress.quantize import Request, quantize
+from edge_fer.compress.quantize_onnx import dynamic_onnx, half_onnx, quantize_onnx
+from edge_fer.compress.quantize_tflite import dynamic_tflite, half_tflite, quantize_tflite
+from edge_fer.compress.ranges import Method
 from edge_fer.compress.recipe import Recipe
-from edge_fer.errors import DataError, ModelError
+from edge_fer.errors import DataError, EdgeFerError, ModelError
 from edge_fer.evaluate.predict import engine_logits, torch_logits
+from edge_fer.export.onnx_graph import summarise_onnx
+from edge_fer.graph import summarise_tflite
 from edge_fer.labels import FER2013_LABELS
-from edge_fer.models import MODELS, ModelEntry
 from edge_fer.preprocess import Preprocessing
 from edge_fer.runtime.classifier import input_of_pixel, softmax
 from edge_fer.runtime.engines import load_engine
-from edge_fer.train.checkpoint import save_checkpoint
 
 ENGINE = {"tflite": "litert", "onnx": "onnxruntime"}
 GRAY = Preprocessing()
-RECIPE = Recipe(name="static_wi8_ai8", images=24, seed=0, allowed_float_operators=())
+RECIPE = Recipe(name="static_wi8_ai8", images=24)
 
 
 def engine_of(artifacts, name):
@@ -50,9 +53,6 @@ def test_the_same_face_gives_nearly_the_same_probabilities(
 
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
 def test_quantizing_twice_gives_the_same_logits(artifacts, calibration_NHW, format_):
-    from edge_fer.compress.quantize_onnx import quantize_onnx
-    from edge_fer.compress.quantize_tflite import quantize_tflite
-
     again = {"tflite": quantize_tflite, "onnx": quantize_onnx}[format_](
         artifacts[f"fp32.{format_}"], calibration_NHW
     )
@@ -61,27 +61,6 @@ def test_quantizing_twice_gives_the_same_logits(artifacts, calibration_NHW, form
         for content in (artifacts[f"int8.{format_}"], again)
     )
     assert np.array_equal(first, second)
-
-
-@pytest.fixture
-def checkpoint(network, build_tiny, tmp_path, monkeypatch):
-    entry = ModelEntry(build=build_tiny, input_chw=(1, 48, 48), face="", source="this test")
-    monkeypatch.setitem(MODELS, "tiny", entry)
-    path = tmp_path / "tiny.safetensors"
-    metadata = {
-        "model": "tiny",
-        "options": {},
-        "labels": list(FER2013_LABELS),
-        "input_nchw": [1, 1, 48, 48],
-        "preprocessing": GRAY.to_dict(),
-        "data": "fer2013",
-        "split": {"train": "Training"},
-        "metrics": {},
-        "command": "edge-fer train tiny",
-        "versions": {"torch": "0"},
-    }
-    save_checkpoint(path, network.state_dict(), metadata)
-    return path
 
 
 def request_for(checkpoint, data, out, **changes):
@@ -121,6 +100,9 @@ def test_a_checkpoint_becomes_a_bundle_that_says_what_it_is(checkpoint, tiny_fer
     assert manifest.provenance["checkpoint_sha256"] == digest
     assert manifest.calibration["data"] == "fer2013"
     assert str(tmp_path) not in json.dumps([manifest.calibration, manifest.licences])
+    for row in document["rows"]:
+        assert ("against_float" in row) == (row["precision"] == "int8")
+        assert row["audit"]["float_operators"] == []
 
 
 @pytest.mark.slow
@@ -143,3 +125,60 @@ def test_bad_requests_are_refused_before_anything_is_written(checkpoint, tiny_fe
     with pytest.raises(DataError):
         quantize(request_for(checkpoint, tmp_path / "none.csv", out), lambda _: None)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "calibration", "evaluation"),
+    [("static_wi8_ai8", None, "x"), ("fp16", None, None), ("mixed_wi8_ai8", "x", "x")],
+)
+def test_a_request_that_lacks_something_is_refused(recipe, calibration, evaluation, tmp_path):
+    with pytest.raises(EdgeFerError, match="--"):
+        Request(
+            checkpoint=tmp_path,
+            recipe=Recipe(name=recipe),
+            calibration=calibration,
+            evaluation=evaluation,
+            out=tmp_path,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "tolerance"),
+    [
+        ("fp32.tflite", half_tflite, 1e-3),
+        ("fp32.onnx", half_onnx, 1e-3),
+        ("fp32.tflite", dynamic_tflite, 0.02),
+        ("fp32.onnx", dynamic_onnx, 0.05),
+    ],
+)
+def test_without_calibration_the_probabilities_stay_near(
+    network, artifacts, calibration_NHW, name, make, tolerance
+):
+    content, format_ = make(artifacts[name]), name.partition(".")[2]
+    engine = load_engine(ENGINE[format_], content, name)
+    expected_NK = softmax(torch_logits(network, calibration_NHW, GRAY))
+    found_NK = softmax(engine_logits(engine, calibration_NHW, GRAY))
+    np.testing.assert_allclose(found_NK, expected_NK, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+def test_both_formats_get_the_same_ranges_and_the_same_labels(
+    artifacts, network, calibration_NHW, method
+):
+    chosen = Method(name=method, percentile=99.9 if method == "percentile" else 100)
+    expected_NK = softmax(torch_logits(network, calibration_NHW, GRAY))
+    for format_, quantize_format in (("tflite", quantize_tflite), ("onnx", quantize_onnx)):
+        content = quantize_format(artifacts[f"fp32.{format_}"], calibration_NHW, chosen)
+        engine = load_engine(ENGINE[format_], content, "m")
+        assert engine.input.scale == 1 / 128
+        found_NK = softmax(engine_logits(engine, calibration_NHW, GRAY))
+        np.testing.assert_allclose(found_NK, expected_NK, rtol=0, atol=0.03)
+
+
+def test_half_precision_keeps_the_counts(artifacts):
+    for name, make, summarise in (
+        ("fp32.tflite", half_tflite, summarise_tflite),
+        ("fp32.onnx", half_onnx, summarise_onnx),
+    ):
+        before, after = summarise(artifacts[name], "m"), summarise(make(artifacts[name]), "m")
+        assert (before.params, before.macs) == (after.params, after.macs)

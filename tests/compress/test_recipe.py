@@ -1,6 +1,7 @@
 import pytest
 
-from edge_fer.compress.recipe import Recipe, read_recipe
+from edge_fer.compress.ranges import Method
+from edge_fer.compress.recipe import Recipe, decode, read_recipe
 from edge_fer.errors import EdgeFerError
 from edge_fer.resources import find_resource, resource_names
 
@@ -32,7 +33,17 @@ def test_every_shipped_recipe_reads(name):
     assert read_recipe(find_resource("recipe", name)).name == name
 
 
-@pytest.mark.parametrize("name", ["static_wi4_ai8", "dynamic_wi8_ai8", "mine", "static_wi8_ai8x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "static_wi4_ai8",
+        "dynamic_wi8_ai8",
+        "mine",
+        "static_wi8_ai8x",
+        "fp16_bias",
+        "static_wi8_ai16",
+    ],
+)
 def test_a_name_that_does_not_decode_is_refused(tmp_path, name):
     with pytest.raises(EdgeFerError, match=name):
         read_recipe(recipe_file(tmp_path, GOOD, name))
@@ -72,3 +83,61 @@ def test_a_recipe_that_is_missing_or_no_text_is_refused_by_name(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EdgeFerError, match=r"bytes\.toml"):
         read_recipe(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize("name", resource_names("recipe"))
+def test_every_shipped_recipe_says_for_what_and_when(name):
+    recipe = read_recipe(find_resource("recipe", name))
+    assert recipe.devices and recipe.choose_when
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "precision", "is_calibrated"),
+    [
+        ("static_wi8_ai8", "static", "int8", True),
+        ("static_wi8_ai8_bias", "static", "int8", True),
+        ("mixed_wi8_ai8", "mixed", "mixed", True),
+        ("dynamic_wi8", "dynamic", "wi8", False),
+        ("fp16", "fp16", "fp16", False),
+    ],
+)
+def test_a_name_decodes(name, mode, precision, is_calibrated):
+    recipe = Recipe(name=name)
+    assert (recipe.mode, recipe.precision, recipe.is_calibrated) == (mode, precision, is_calibrated)
+
+
+@pytest.mark.parametrize("name", ["prune50_static_wi8_ai8", "qat_static_wi8_ai8", "prune50_qat_x"])
+def test_steps_of_other_commands_are_known_and_refused(name):
+    step = name.partition("_")[0]
+    with pytest.raises(EdgeFerError, match=f"{step} .*before `edge-fer quantize`"):
+        decode(name)
+
+
+def test_a_static_recipe_has_a_mixed_form():
+    recipe = Recipe(name="static_wi8_ai8_bias", bias_correction=True).mixed()
+    assert (recipe.mode, recipe.bias_correction) == ("mixed", True)
+    with pytest.raises(EdgeFerError, match="fp16"):
+        Recipe(name="fp16").mixed()
+
+
+def test_percentile_and_bias_correction_are_read(tmp_path):
+    text = GOOD.replace('"min_max"', '"percentile"\npercentile = 99.9\nbias_correction = true')
+    recipe = read_recipe(recipe_file(tmp_path, text))
+    assert recipe.method == Method(name="percentile", percentile=99.9)
+    assert recipe.bias_correction
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("static_wi8_ai8", '"min_max"', '"percentile"'),
+        ("static_wi8_ai8", '"min_max"', '"mse"\npercentile = 99'),
+        ("static_wi8_ai8", '"min_max"', '"min_max"\nbias_correction = 1'),
+        ("static_wi8_ai8", '"min_max"', '"min_max"\nequalisation = true'),
+        ("static_wi8_ai8_bias", "", ""),
+        ("fp16", "", ""),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(tmp_path, name, old, new):
+    with pytest.raises(EdgeFerError):
+        read_recipe(recipe_file(tmp_path, GOOD.replace(old, new) if old else GOOD, name))

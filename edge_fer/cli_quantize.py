@@ -1,0 +1,103 @@
+"""``edge-fer quantize``."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def quantize(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint (.safetensors); or .pt2, .onnx, .keras, .h5.")
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Calibration faces: a dataset (NAME:PATH), photos:PATH, or distilled: made from "
+            "the network, no data needed. dynamic_wi8 and fp16 need none."
+        ),
+    ] = None,
+    describe: Annotated[
+        Path | None, typer.Option(help="TOML that describes a model that is not a checkpoint.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Recipe, by name or path.")] = "static_wi8_ai8",
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Keep layers in float that --max-drop needs in float.")
+    ] = False,
+    evaluation: Annotated[
+        str | None, typer.Option("--evaluate", help="Labelled faces to compare on, NAME:PATH.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of --evaluate.")] = "PrivateTest",
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Exit 1 if a quantized file loses more points of accuracy than this."),
+    ] = None,
+    max_class_drop: Annotated[
+        float | None,
+        typer.Option(help="Exit 1 if any class loses more points of recall than this."),
+    ] = None,
+    max_flips: Annotated[
+        float | None,
+        typer.Option(help="Exit 1 if more percent of the faces than this get another label."),
+    ] = None,
+    int8_only: Annotated[bool, typer.Option("--int8-only", help="Leave float files out.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write a page of everything, HTML.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print results only, no progress.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document for machines.")
+    ] = False,
+) -> None:
+    """Exports a checkpoint to TFLite and ONNX, float and quantized, and compares them.
+
+    What is lost is measured against the float file on the same faces. Exit code 1: a gate failed.
+    """
+    from edge_fer.compress.foreign import ForeignRequest, described, is_foreign, quantize_foreign
+    from edge_fer.compress.gates import Limits
+    from edge_fer.compress.quantize import Request
+    from edge_fer.compress.quantize import quantize as run_quantization
+    from edge_fer.compress.recipe import read_recipe
+    from edge_fer.files import refuse_overwrite
+    from edge_fer.resources import find_resource
+    from edge_fer.show import stage_printer
+    from edge_fer.show_quantize import quantization_tables
+
+    for path in filter(None, (out, report)):
+        refuse_overwrite(path, force=force)
+    if report:
+        from edge_fer.compress.page import write_report
+    plan = read_recipe(find_resource("recipe", recipe))
+    settings: dict[str, Any] = {
+        "recipe": plan.mixed() if mixed else plan,
+        "calibration": calibration,
+        "out": out,
+        "evaluation": evaluation,
+        "split": split,
+        "limits": Limits(drop_pt=max_drop, class_drop_pt=max_class_drop, flips_percent=max_flips),
+        "int8_only": int8_only,
+        "command": shlex.join(["edge-fer", *sys.argv[1:]]),
+    }
+    announce = stage_printer(quiet=quiet)
+    if is_foreign(checkpoint):
+        description = described(checkpoint, describe)
+        foreign = ForeignRequest(model=checkpoint, description=description, **settings)
+        document = quantize_foreign(foreign, announce)
+    else:
+        document = run_quantization(Request(checkpoint=checkpoint, **settings), announce)
+    if report:
+        write_report(report, document)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        quantization_tables(document)
+    failed = [gate["message"] for gate in document["gates"] if not gate["passed"]]
+    for message in failed:
+        sys.stderr.write(f"edge-fer: gate failed: {message}\n")
+    if failed:
+        raise typer.Exit(1)
