@@ -102,11 +102,11 @@ def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
     )
 
 
-def start_from(path: Path, network: nn.Module, model: str, labels: tuple[str, ...]) -> bool:
+def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple[str, ...]) -> bool:
     """Gives a network the weights of a checkpoint, and its widths if it is pruned.
 
     Args:
-        path: Of the checkpoint.
+        origin: The checkpoint.
         network: What ``build_model`` gave for ``model``; changed in place.
         model: Name in the zoo.
         labels: Its vocabulary.
@@ -115,16 +115,15 @@ def start_from(path: Path, network: nn.Module, model: str, labels: tuple[str, ..
         Whether it is pruned.
 
     Raises:
-        ModelError: Not a checkpoint, or one of another model or other labels.
+        ModelError: It is one of another model or other labels.
     """
-    checkpoint = load_checkpoint(path)
-    if checkpoint.metadata["model"] != model:
-        raise ModelError(f"{path}: a checkpoint of {checkpoint.metadata['model']}, not of {model}")
-    if checkpoint.labels != labels:
-        theirs, ours = ", ".join(checkpoint.labels), ", ".join(labels)
-        raise ModelError(f"{path}: a checkpoint of {theirs}, not of {ours}")
-    weights = checkpoint.network.state_dict()
-    pruned = bool(checkpoint.metadata.get("pruned", False))
+    if origin.metadata["model"] != model:
+        raise ModelError(f"a checkpoint of {origin.metadata['model']} is no start for {model}")
+    if origin.labels != labels:
+        theirs, ours = ", ".join(origin.labels), ", ".join(labels)
+        raise ModelError(f"a checkpoint of {theirs} is no start for {ours}")
+    weights = origin.network.state_dict()
+    pruned = bool(origin.metadata.get("pruned", False))
     if pruned:
         adopt_widths(network, weights)
     network.load_state_dict(weights)

@@ -11,15 +11,26 @@ from edge_fer.data.spec import spec_name
 from edge_fer.errors import ModelError
 from edge_fer.models import find_model
 from edge_fer.preprocess import Preprocessing
+from edge_fer.train.checkpoint import Checkpoint
 from edge_fer.train.config import TrainConfig
 
+Input = tuple[tuple[int, int, int], Preprocessing]
 
-def input_of(config: TrainConfig, faces: Faces) -> tuple[tuple[int, int, int], Preprocessing]:
+
+def input_of(config: TrainConfig, faces: Faces, origin: Checkpoint | None) -> Input:
     """Returns channels, height and width of a run's network, and what it expects of a face.
+
+    Args:
+        config: Of the run.
+        faces: To learn from.
+        origin: The checkpoint that it starts from, whose input it keeps.
 
     Raises:
         ModelError: Pictures made of clips have three planes and the network has another number.
     """
+    if origin is not None:
+        channels, height_px, width_px = origin.metadata["input_nchw"][1:]
+        return (channels, height_px, width_px), origin.preprocessing
     entry = find_model(config.model)
     channels, height_px, width_px = entry.input_chw
     if config.input_px:
@@ -32,9 +43,11 @@ def input_of(config: TrainConfig, faces: Faces) -> tuple[tuple[int, int, int], P
     return (channels, height_px, width_px), Preprocessing.from_dict(values)
 
 
-def facts_of(config: TrainConfig, train: Faces, validation: Faces, command: str) -> dict[str, Any]:
+def facts_of(
+    config: TrainConfig, inputs: Input, train: Faces, validation: Faces, command: str
+) -> dict[str, Any]:
     """Returns a checkpoint's metadata, but for the metrics."""
-    input_chw, preprocessing = input_of(config, train)
+    input_chw, preprocessing = inputs
     return {
         "model": config.model,
         "options": config.options,

@@ -81,7 +81,8 @@ class Run:
         require_labels(validation)
         self.config, self.folder = config, folder
         self.label_names = train.label_names
-        self.input_chw, self.preprocessing = input_of(config, train)
+        origin = load_checkpoint(Path(config.init).expanduser()) if config.init else None
+        self.input_chw, self.preprocessing = input_of(config, train, origin)
         self.accelerator = open_accelerator(config.precision)
         self.device = self.accelerator.device
         points = points_NP2 or (None, None)
@@ -99,14 +100,15 @@ class Run:
         torch.manual_seed(config.seed)
         self.network = self._build()
         self.pruned = False
-        if config.init:
-            path = Path(config.init).expanduser()
-            self.pruned = start_from(path, self.network, config.model, self.label_names)
+        if origin:
+            self.pruned = start_from(origin, self.network, config.model, self.label_names)
             _placed(self.network, self.device)
         elif config.imagenet:
             source = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
             load_imagenet(config.model, self.network, source)
-        self.facts = facts_of(config, train, validation, command) | {
+        self.facts = facts_of(
+            config, (self.input_chw, self.preprocessing), train, validation, command
+        ) | {
             "votes": votes_NK is not None,
             "pruned": self.pruned,
         }

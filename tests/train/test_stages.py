@@ -272,18 +272,20 @@ def test_a_narrower_checkpoint_is_trained_on_at_its_widths(make_run, tmp_path):
     weights["features.4.bias"] = weights["features.4.bias"][:5]
     weights["classifier.weight"] = weights["classifier.weight"][:, :5]
     path = tmp_path / "narrow.safetensors"
-    save_checkpoint(path, weights, checkpoint.metadata | {"pruned": True})
+    kept = checkpoint.preprocessing.to_dict() | {"crop_scale": 1.5}
+    save_checkpoint(path, weights, checkpoint.metadata | {"pruned": True, "preprocessing": kept})
     run = make_run(tmp_path / "run", replace(TWO, init=str(path)))
     with pytest.raises(KeyboardInterrupt):
         run.fit(interrupt_at(6), nothing)
     resumed = make_run(tmp_path / "run", replace(TWO, init=str(path)), resume=True)
     resumed.fit(nothing, nothing)
-    trained = load_checkpoint(tmp_path / "run" / "best.safetensors").network
-    assert tuple(trained.classifier.weight.shape) == (7, 5)
+    trained = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    assert tuple(trained.network.classifier.weight.shape) == (7, 5)
+    assert trained.preprocessing.crop_scale == 1.5
 
 
 def test_a_checkpoint_of_another_model_is_no_start(make_run, tmp_path, shipped_checkpoint):
-    with pytest.raises(ModelError, match="a checkpoint of arch-1"):
+    with pytest.raises(ModelError, match="a checkpoint of arch-1 is no start"):
         make_run(tmp_path / "run", replace(TWO, init=str(shipped_checkpoint)))
 
 
