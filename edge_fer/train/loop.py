@@ -139,6 +139,7 @@ class Run:
             self._resume(self.folder / STATE_FILE)
         elif self.accelerator.is_main_process:
             clear_folder(self.folder, self.config.to_dict(), force=force)
+            self.save()
         self.accelerator.wait_for_everyone()
 
     def save(self) -> None:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from edge_fer.data.dataset import Dataset, Item, Row
-from edge_fer.data.load import faces_of, fold_of
+from edge_fer.data.load import faces_named, faces_of, fold_of
 from edge_fer.data.spec import read_faces
 from edge_fer.errors import DataError
 
@@ -52,6 +52,15 @@ def test_a_dataset_without_splits_is_cut_the_same_way_each_time():
 @pytest.mark.parametrize(("size", "side"), [((8, 8), 8), ((8, 6), 128), ((300, 200), 128)])
 def test_faces_keep_a_square_size_and_else_become_square(size, side):
     assert faces_of(dataset(10, size=size), "train").images_NHW.shape[1:] == (side, side)
+
+
+def test_flow_is_read_as_it_is_and_pictures_become_gray():
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 28, 28, 3)).astype(np.uint8)
+    items = tuple(Item(name=f"{i}", source=Row(pixels, i), label=i % 2) for i in range(10))
+    flow = Dataset(name="made", label_names=LABELS, items=items, flow=True)
+    assert np.array_equal(faces_named(flow, ["3", "7"], "some").images_NHW, pixels[[3, 7]])
+    pictures = Dataset(name="made", label_names=LABELS, items=items)
+    assert faces_named(pictures, ["3"], "one").images_NHW.shape == (1, 28, 28)
 
 
 def test_an_unknown_split_is_refused():

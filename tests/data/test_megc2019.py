@@ -31,6 +31,8 @@ def test_flow_images_are_rows_of_an_array(tmp_path):
         ("samm/b.jpg", "samm/006", "negative"),
         ("smic/c.jpg", "smic/s01", "positive"),
     ]
+    assert dataset.flow
+    assert dataset.where(lambda item: True).flow
     assert read_pixels(dataset.items[2]).shape == (28, 28, 3)
     assert read_pixels(dataset.items[2]).max() == 2
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SELF = f"{sys.executable} -m edge_fer "
 
 
@@ -38,6 +39,8 @@ def test_every_command_of_a_page_runs(
     page: Path, workplace: Path, shipped_checkpoint: Path
 ) -> None:
     text = page.read_text()
+    for settings in TOML.findall(text):
+        (workplace / f"{page.stem}.toml").write_text(settings)
     if "runs/arch-1" in text and "edge-fer train arch-1" not in text:
         (workplace / "runs/arch-1").mkdir(parents=True)
         shutil.copy(shipped_checkpoint, workplace / "runs/arch-1/best.safetensors")

@@ -212,6 +212,14 @@ def test_metrics_of_epochs_after_the_last_save_are_written_once(make_run, whole_
     assert metrics(folder) == metrics(whole_run[0])
 
 
+def test_a_run_that_is_killed_before_its_first_save_goes_on(make_run, whole_run, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(PowerCutError):
+        make_run(folder).fit(raise_at(3, PowerCutError), nothing)
+    make_run(folder, resume=True).fit(nothing, nothing)
+    assert_same_run(folder, whole_run[0])
+
+
 def test_a_finished_run_stays_as_it_is_when_resumed(make_run, whole_run):
     folder, result = whole_run
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,0 +1,1 @@
+"""Sweeps: many trainings that differ in chosen settings, each evaluated, and summed up."""
