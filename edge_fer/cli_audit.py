@@ -1,10 +1,11 @@
 """``edge-fer audit``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edge_fer.cli_common import Json, print_json
 
 
 def audit(
@@ -20,9 +21,7 @@ def audit(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 if there is an error among the verdicts.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Tells what is in a model file, whether it is really INT8, and what would run where."""
     from edge_fer.audit.request import audit as run_audit
@@ -30,7 +29,7 @@ def audit(
 
     document = run_audit(files, reference, data)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         audit_report(document)
     if strict and document["errors"]:

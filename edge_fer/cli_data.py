@@ -1,12 +1,12 @@
 """``edge-fer data``: look at a dataset, split it, find its landmarks."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_fer.cli_common import Force, Json, Quiet, print_json
 from edge_fer.errors import OutputError
 from edge_fer.files import refuse_overwrite, write_atomic
 
@@ -20,9 +20,6 @@ data_app = typer.Typer(
 
 Spec = Annotated[str, typer.Argument(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only, no progress.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a dataset of which anything is left out.")
 ]
@@ -51,7 +48,7 @@ def info(
     dataset = read_dataset(spec, strict=strict)
     document = info_document(dataset, near=near, on_progress=item_counter(quiet=quiet))
     if as_json:
-        typer.echo(json.dumps(document))
+        print_json(document)
     else:
         info_tables(document)
     if strict and document["unreadable"]:
@@ -133,7 +130,7 @@ def landmarks(
         _write_picture(preview, landmark_set.landmark_sheet(sets))
     document = landmark_set.landmarks_document(sets, out)
     if as_json:
-        typer.echo(json.dumps({**document, "preview": str(preview) if preview else None}))
+        print_json({**document, "preview": str(preview) if preview else None})
     else:
         landmarks_line(document)
 

@@ -1,12 +1,11 @@
 """``edge-fer evaluate``: what checkpoints and bundles are worth."""
 
-import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edge_fer.cli_common import Data, Force, Json, Quiet, command_line, print_json
 
 
 def evaluate(
@@ -14,7 +13,7 @@ def evaluate(
         list[Path],
         typer.Argument(help="Checkpoints (.safetensors) and bundles; the first is compared with."),
     ],
-    data: Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")],
+    data: Data,
     split: Annotated[
         str | None, typer.Option(help="Split of the dataset, or all; by default PrivateTest.")
     ] = None,
@@ -32,13 +31,9 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for confusion and reliability as PNG.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print results only, no progress.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Measures accuracy, calibration and every class; compares models; fits a temperature."""
     from edge_fer.evaluate.evaluate import Request
@@ -59,7 +54,7 @@ def evaluate(
         models=tuple(models),
         selection=Selection(data=data, split=split, protocol=protocol, fold=fold),
         fit_temperature=fit_temperature,
-        command=shlex.join(["edge-fer", *sys.argv[1:]]),
+        command=command_line(),
     )
     evaluation = run_evaluation(request, stage_printer(quiet=quiet))
     document = evaluation.document
@@ -70,6 +65,6 @@ def evaluate(
     if pictures:
         write_pictures(pictures, document)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         evaluation_tables(document)

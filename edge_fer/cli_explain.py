@@ -1,10 +1,11 @@
 """``edge-fer explain``: what a network looks at, and how it orders faces."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edge_fer.cli_common import Data, Force, Json, Quiet, print_json
 
 
 def explain(
@@ -13,7 +14,7 @@ def explain(
     images: Annotated[
         list[Path] | None, typer.Argument(help="Pictures of one face each, or folders of them.")
     ] = None,
-    data: Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")] = "",
+    data: Data = "",
     split: Annotated[str, typer.Option(help="Split of the dataset, or all.")] = "PrivateTest",
     classes: Annotated[
         str,
@@ -49,13 +50,9 @@ def explain(
         Path | None, typer.Option(help="File of 'data landmarks' for DATA; else Dlib finds them.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print results only, no progress.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Draws what a network looks at (Grad-CAM), its features (t-SNE), its landmarks."""
     from edge_fer.explain.explain import explain as run_explanation
@@ -83,6 +80,6 @@ def explain(
     )
     document = run_explanation(request, stage_printer(quiet=quiet))
     if as_json:
-        typer.echo(json.dumps(document))
+        print_json(document)
     else:
         explanation_tables(document)

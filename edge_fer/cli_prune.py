@@ -1,13 +1,12 @@
 """``edge-fer prune``."""
 
-import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_fer.cli_common import Force, Json, Quiet, command_line, print_json
 from edge_fer.errors import EdgeFerError
 
 if TYPE_CHECKING:
@@ -65,11 +64,9 @@ def prune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted pruning.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Makes a network narrower until it meets a budget, and trains it again.
 
@@ -83,7 +80,7 @@ def prune(
     from edge_fer.show_prune import prune_tables, sweep_table
     from edge_fer.train.recipe import parse_changes
 
-    command = shlex.join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
+    command = command_line()
     ratios = parse_ratios(sweep) if sweep is not None else []
     tuning = None
     if data is not None:
@@ -116,7 +113,7 @@ def prune(
         sys.stderr.write(f"edge-fer: stopped; go on with: {command} --resume\n")
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         (sweep_table if ratios else prune_tables)(document)
 

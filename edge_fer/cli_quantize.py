@@ -1,12 +1,12 @@
 """``edge-fer quantize``."""
 
-import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from edge_fer.cli_common import Force, Json, Quiet, command_line, print_json
 
 
 def quantize(
@@ -46,13 +46,9 @@ def quantize(
     ] = None,
     int8_only: Annotated[bool, typer.Option("--int8-only", help="Leave float files out.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page of everything, HTML.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print results only, no progress.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Exports a checkpoint to TFLite and ONNX, float and quantized, and compares them.
 
@@ -81,7 +77,7 @@ def quantize(
         "split": split,
         "limits": Limits(drop_pt=max_drop, class_drop_pt=max_class_drop, flips_percent=max_flips),
         "int8_only": int8_only,
-        "command": shlex.join(["edge-fer", *sys.argv[1:]]),
+        "command": command_line(),
     }
     announce = stage_printer(quiet=quiet)
     if is_foreign(checkpoint):
@@ -93,7 +89,7 @@ def quantize(
     if report:
         write_report(report, document)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         quantization_tables(document)
     failed = [gate["message"] for gate in document["gates"] if not gate["passed"]]

@@ -1,13 +1,13 @@
 """``edge-fer sweep``."""
 
-import json
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_fer.cli_common import Force, Json, Quiet, command_line, print_json
 
 if TYPE_CHECKING:
     from edge_fer.sweep.request import Sweep
@@ -27,11 +27,9 @@ def sweep(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page of everything, HTML.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in OUT.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Trains and judges every combination of settings; mean, spread and interval over seeds.
 
@@ -47,7 +45,7 @@ def sweep(
         refuse_overwrite(report, force=force or resume)
         from edge_fer.sweep.page import write_report
     wanted = read_sweep(find_resource("sweep", file))
-    command = shlex.join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
+    command = command_line()
     runner = _runner(wanted, ray, command, quiet=quiet)
     try:
         document = run_sweep(
@@ -59,7 +57,7 @@ def sweep(
     if report:
         write_report(report, document)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         sweep_summary(document)
     failed = sum(trial["status"] == "failed" for trial in document["trials"])

@@ -1,13 +1,12 @@
 """``edge-fer train``."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
+from edge_fer.cli_common import Data, Force, Json, Quiet, command_line, print_json
 
 
 def train(
@@ -47,11 +46,9 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch chooses.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is already there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Trains a network; keeps the weights that are best on the validation split.
 
@@ -83,15 +80,10 @@ def train(
     )
     result = _fit(config, out, resume=resume, force=force, quiet=quiet)
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        print_json(result)
     else:
         best, epoch = result["best"], result["best_epoch"] + 1
         typer.echo(f"best epoch {epoch}: {result['best_accuracy']:.2%} -> {best}")
-
-
-def command_line() -> str:
-    """Returns what was typed, without ``--resume``."""
-    return " ".join(["edge-fer", *(part for part in sys.argv[1:] if part != "--resume")])
 
 
 def _fit(config: Any, out: Path, *, resume: bool, force: bool, quiet: bool) -> dict[str, Any]:
