@@ -3,7 +3,6 @@
 Stages are imported inside their commands, so that ``--help`` and the device start fast.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,10 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from edge_fer import __version__
+from edge_fer.cli_audit import audit
+from edge_fer.cli_bench import bench
+from edge_fer.cli_common import Force, Json, Quiet, print_json
 from edge_fer.cli_data import data_app
 from edge_fer.cli_evaluate import evaluate
 from edge_fer.cli_explain import explain
-from edge_fer.cli_train import command_line, train
+from edge_fer.cli_prune import prune
+from edge_fer.cli_quantize import quantize
+from edge_fer.cli_sweep import sweep
+from edge_fer.cli_train import train
 from edge_fer.errors import EdgeFerError, MissingExtraError
 
 app = typer.Typer(
@@ -26,11 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
-app.command()(explain)
 
-Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only, no progress.")]
 EXTRA_OF_MODULE = {
     "torch": "train",
     "safetensors": "train",
@@ -39,16 +40,19 @@ EXTRA_OF_MODULE = {
     "onnx": "quantize",
     "onnxscript": "quantize",
     "onnxruntime": "onnx",
+    "torch_pruning": "quantize",
     "accelerate": "train",
     "torchmetrics": "train",
     "jinja2": "report",
     "matplotlib": "report",
+    "openvino": "openvino",
     "captum": "explain",
     "sklearn": "explain",
     "ray": "ray",
+    "tensorflow": "keras",
+    "keras": "keras",
+    "h5py": "keras",
 }
-
-Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
 
 
 def main() -> None:
@@ -114,94 +118,13 @@ def models(
 
 
 app.command()(train)
+app.command()(sweep)
 app.command()(evaluate)
-
-
-@app.command()
-def quantize(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
-    calibration: Annotated[
-        str,
-        typer.Option(help="Calibration faces: a dataset (NAME:PATH) or photos:PATH."),
-    ],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
-    recipe: Annotated[str, typer.Option(help="Recipe, by name or path.")] = "static_wi8_ai8",
-    evaluation: Annotated[
-        str | None, typer.Option("--evaluate", help="Labelled faces to compare on, NAME:PATH.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split of --evaluate.")] = "PrivateTest",
-    max_drop: Annotated[
-        float | None,
-        typer.Option(help="Exit 1 if INT8 loses more points than this against float."),
-    ] = None,
-    int8_only: Annotated[bool, typer.Option("--int8-only", help="Leave float files out.")] = False,
-    force: Force = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Exports a checkpoint to TFLite and ONNX, float and INT8, and compares them."""
-    from edge_fer.compress.quantize import Request
-    from edge_fer.compress.quantize import quantize as run_quantization
-    from edge_fer.compress.recipe import read_recipe
-    from edge_fer.files import refuse_overwrite
-    from edge_fer.resources import find_resource
-    from edge_fer.show import quantization_table, stage_printer
-
-    refuse_overwrite(out, force=force)
-    request = Request(
-        checkpoint=checkpoint,
-        recipe=read_recipe(find_resource("recipe", recipe)),
-        calibration=calibration,
-        out=out,
-        evaluation=evaluation,
-        split=split,
-        int8_only=int8_only,
-        command=command_line(),
-    )
-    document = run_quantization(request, stage_printer(quiet=quiet))
-    _print(document, as_json, quantization_table)
-    worst = max(row["drop_pt"] for row in document["rows"])
-    if max_drop is not None and worst > max_drop:
-        sys.stderr.write(f"edge-fer: INT8 loses {worst:.2f} points; --max-drop is {max_drop:g}\n")
-        raise typer.Exit(1)
-
-
-@app.command()
-def bench(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(help="Bundles, .tflite and .onnx files; the shipped bundle if none."),
-    ] = None,
-    threads: Annotated[
-        str, typer.Option(help="Thread counts; by default 1, 2, 4 .. all cores.")
-    ] = "",
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 20,
-    inferences: Annotated[int, typer.Option(min=1, help="Timed inferences per round.")] = 50,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
-    force: Force = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Measures latency, size, memory and cost of every file on every installed engine."""
-    from edge_fer.bench.bench import bench as run_bench
-    from edge_fer.files import refuse_overwrite, write_atomic
-    from edge_fer.resources import find_resource
-    from edge_fer.runtime.recognizer import DEFAULT_BUNDLE
-    from edge_fer.show import bench_table, round_printer
-
-    if out:
-        refuse_overwrite(out, force=force)
-    paths = [find_resource("bundle", name) for name in models or [DEFAULT_BUNDLE]]
-    document = run_bench(
-        paths,
-        threads=_thread_counts(threads),
-        rounds=rounds,
-        inferences=inferences,
-        on_round=round_printer(rounds, quiet=quiet),
-    )
-    if out:
-        write_atomic(out, lambda file: file.write_text(json.dumps(document, indent=1) + "\n"))
-    _print(document, as_json, bench_table)
+app.command()(audit)
+app.command()(explain)
+app.command()(prune)
+app.command()(quantize)
+app.command()(bench)
 
 
 @app.command()
@@ -243,21 +166,8 @@ def run(
         sys.stderr.write(f"{summary}\n")
 
 
-def _thread_counts(text: str) -> list[int]:
-    if not text:
-        cores = os.cpu_count() or 1
-        return sorted({cores, *(1 << i for i in range(cores.bit_length()))})
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = [0]
-    if min(counts) < 1:
-        raise EdgeFerError(f"--threads {text!r} is not a list of thread counts like 1,2,4")
-    return sorted(set(counts))
-
-
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))
+    print_json(document)
 
 
 def _print(document: dict[str, Any], as_json: bool, table: Any) -> None:

@@ -13,9 +13,12 @@ _ROOTS = (_PACKAGE, _PACKAGE.parent)
 
 FOLDERS = {
     "recipe": ("quantize/recipes", "{name}.toml"),
+    "calibration": ("quantize/calibration", "{name}.txt"),
     "training": ("train/recipes", "{name}.toml"),
     "target": ("targets", "{name}/profile.toml"),
     "bundle": ("bundles", "{name}"),
+    "sweep": ("benchmarks/sweeps", "{name}.toml"),
+    "suite": ("benchmarks/suites", "{name}.toml"),
     "published": ("benchmarks/published", "{name}.toml"),
 }
 

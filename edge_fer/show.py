@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from edge_fer.report.table import interval, percent
 from edge_fer.show_table import print_table
 
 MODELS_HEADS = (
@@ -102,59 +101,3 @@ def layers_table(document: dict[str, Any]) -> None:
     ]
     rows.append(["total", "", "", f"{document['params_total']:,}", f"{document['macs']:,}"])
     print_table(document["name"], ["layer", "type", "output CxHxW", "params", "MACs"], rows)
-
-
-def quantization_table(document: dict[str, Any]) -> None:
-    """Prints ``edge-fer/quantize/1``."""
-    rows = [
-        [
-            row["file"],
-            f"{row['size_mb']:.3f}",
-            percent(row["accuracy"]),
-            interval(row["accuracy_ci95"]),
-            percent(row["label_agreement"]),
-            f"{row['drop_pt']:+.2f}",
-            f"{row['max_probability_error']:.1e}",
-        ]
-        for row in document["rows"]
-    ]
-    first = document["rows"][0]
-    heads = ["file", "MB", "accuracy %", "95 %", "same label %", "drop, points", "max |dp|"]
-    print_table(f"{document['bundle']}: {first['n']} faces, {first['compared_on']}", heads, rows)
-    seconds = sum(document["stages_s"].values())
-    slowest = ", ".join(f"{name} {s:.1f} s" for name, s in document["stages_s"].items())
-    Console().print(f"{seconds:.1f} s: {slowest}", highlight=False)
-
-
-def bench_table(document: dict[str, Any]) -> None:
-    """Prints ``edge-fer/bench/1``."""
-    rows = [
-        [
-            row["file"],
-            row["engine"],
-            str(row["threads"]),
-            *(f"{row[key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
-            f"{row['fps']:.0f}",
-            f"{row['cpu_ms']:.3f}",
-            _scaled(row["params"], 1e3, 1),
-            _scaled(row["macs"], 1e6, 2),
-            _scaled(row["flops"], 1e6, 2),
-            f"{row['size_mb']:.3f}",
-            _scaled(row["arena_mb"], 1, 3),
-            _scaled(row["rss_mb"], 1, 1),
-            _scaled(row["load"], 1, 2),
-        ]
-        for row in document["rows"]
-    ]
-    heads = ["file", "engine", "thr", "p50 ms", "p90 ms", "p99 ms", "fps", "CPU ms", "params k"]
-    heads += ["MACs M", "FLOPs M", "MB", "arena MB", "RSS MB", "load"]
-    machine = document["machine"]
-    print_table(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}", heads, rows)
-    for line in document["skipped"]:
-        sys.stderr.write(f"skipped: {line}\n")
-    for line in document["warnings"]:
-        sys.stderr.write(f"warning: {line}\n")
-
-
-def _scaled(value: float | None, unit: float, digits: int) -> str:
-    return "-" if value is None else f"{value / unit:.{digits}f}"

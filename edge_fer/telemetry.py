@@ -8,7 +8,10 @@ from typing import Any
 
 from edge_fer.versions import installed_versions
 
-PACKAGES = ("edge-fer", "numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime")
+PACKAGES = (
+    "edge-fer", "numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime", "openvino",
+    "tflite-runtime",
+)  # fmt: skip
 
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from edge_fer.cli import EXTRA_OF_MODULE, _thread_counts
+from edge_fer.cli import EXTRA_OF_MODULE
+from edge_fer.cli_bench import _thread_counts
 from edge_fer.errors import EdgeFerError
 from edge_fer.models import build_model
 from edge_fer.train.recipe import parse_changes

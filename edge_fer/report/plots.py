@@ -79,6 +79,15 @@ def reliability_figure(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+@contextmanager
+def drawing(width_in: float, height_in: float) -> Iterator[Figure]:
+    """Gives an empty figure in the pages' look, and lays it out when the block ends."""
+    with _style():
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        yield figure
+        _fix_layout(figure)
+
+
 def _fix_layout(figure: Figure) -> None:
     """Lays the figure out once: constrained layout moves a little each time that it is drawn."""
     figure.draw_without_rendering()

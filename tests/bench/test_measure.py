@@ -41,6 +41,39 @@ def test_known_latencies_are_reported_exactly(clock):
     assert slow.cpu_ms.tolist() == [10.0] * 3
 
 
+def test_a_known_latency_is_reported_within_two_percent_beside_a_known_drift(clock):
+    """One candidate of 10 ms, another that gets 1 % slower each round."""
+    rounds = [1]
+
+    def drifting():
+        clock.work(20 * (1 + 0.01 * (rounds[0] - 1)))()
+
+    steady, drifted = measure(
+        [clock.work(10.0), drifting],
+        rounds=21,
+        inferences=5,
+        on_round=lambda number: rounds.__setitem__(0, number + 1),
+    )
+    assert steady.percentile_ms(50) == pytest.approx(10, rel=0.02)
+    assert drifted.percentile_ms(50) == pytest.approx(20 * 1.10, rel=0.02)
+    first, *_, last = drifted.round_p50_ms
+    assert last / first == pytest.approx(1.20, rel=0.02)
+
+
+def test_the_median_of_each_round_is_kept(clock):
+    latencies = iter([1.0, 2.0, 9.0, 4.0, 5.0, 6.0])
+    (samples,) = measure([lambda: clock.work(next(latencies))()], rounds=2, inferences=3, warmup=0)
+    assert samples.round_p50_ms.tolist() == [2, 5]
+
+
+def test_energy_is_of_one_inference_and_none_without_a_sensor(clock):
+    joules = iter([0.0, 0.1, 0.5, 0.7])
+    (samples,) = measure([clock.work(1.0)], rounds=2, inferences=10, energy_j=lambda: next(joules))
+    assert samples.energy_mj == pytest.approx(15)
+    (samples,) = measure([clock.work(1.0)], rounds=1, inferences=1)
+    assert samples.energy_mj is None
+
+
 def test_every_single_inference_is_kept_outliers_too(clock):
     latencies = iter([1.0, 2.0, 3.0, 100.0])
     (samples,) = measure([lambda: clock.work(next(latencies))()], rounds=2, inferences=2, warmup=0)

@@ -53,6 +53,20 @@ def test_evaluates_a_bundle_without_training_frameworks(
     assert "model.int8.tflite" in done.stdout
 
 
+@pytest.mark.device
+def test_audits_a_tflite_without_training_frameworks(shipped_bundle: Path) -> None:
+    done = _run_fenced("audit", str(shipped_bundle / "model.int8.tflite"), "--strict")
+    assert done.returncode == 0, done.stderr
+    assert "no errors" in done.stdout
+
+
+@pytest.mark.device
+def test_auditing_onnx_without_onnx_names_the_extra(shipped_bundle: Path) -> None:
+    done = _run_fenced("audit", str(shipped_bundle / "model.int8.onnx"))
+    assert done.returncode == 2
+    assert "edge-fer[quantize]" in done.stderr
+
+
 def test_the_fence_of_this_test_holds(tiny_fer2013: Path) -> None:
     data = f"fer2013:{tiny_fer2013}"
     done = _run_fenced("train", "arch-1", "--data", data, "--out", str(tiny_fer2013.parent / "r"))
