@@ -123,6 +123,11 @@ class Run:
         return self.config.stages[self.progress.stage]
 
     @property
+    def _alone(self) -> bool:
+        """Whether no other process trains along; several save together, at the end of an epoch."""
+        return bool(self.accelerator.num_processes == 1)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in the training split, at least one."""
         return max(1, len(self.train_faces) // self.stage.batch_size)
@@ -137,13 +142,15 @@ class Run:
         if resume and (self.folder / STATE_FILE).is_file():
             require_same_config(self.folder, self.config.to_dict())
             self._resume(self.folder / STATE_FILE)
-        elif self.accelerator.is_main_process:
-            clear_folder(self.folder, self.config.to_dict(), force=force)
-            self.save()
+            self.accelerator.wait_for_everyone()
+            return
         self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            clear_folder(self.folder, self.config.to_dict(), force=force)
+        self.save()
 
     def save(self) -> None:
-        """Writes the state from which ``resume`` goes on."""
+        """Writes the state from which ``resume`` goes on; all processes have to call it."""
         self._read_sums()
         if self.accelerator.is_main_process:
             groups = {"weights": self.trainee.state_dict(), "average": self.average}
@@ -172,7 +179,7 @@ class Run:
                     on_epoch(self._finish_epoch())
                     raise_if_asked()
         except KeyboardInterrupt:
-            if not self._between:
+            if self._alone and not self._between:
                 self.save()
             raise
         return {
@@ -256,7 +263,7 @@ class Run:
             if progress.step % every == 0 or progress.step == self.steps_per_epoch:
                 on_step(self._live_figures())
             raise_if_asked()
-            if time.monotonic() - saved_at > SAVE_EVERY_S:
+            if self._alone and time.monotonic() - saved_at > SAVE_EVERY_S:
                 self.save()
                 saved_at = time.monotonic()
 
