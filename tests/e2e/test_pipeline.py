@@ -210,7 +210,7 @@ def test_killed_training_resumes_to_the_same_weights(
     command = _train(tiny_fer2013, stopped)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
-        next(line for line in process.stderr if "epoch   2" in line)
+        next(line for line in process.stderr if line.startswith("train   2"))
         process.send_signal(how)
         process.stderr.read()
     assert process.returncode != 0

@@ -101,7 +101,7 @@ def cluster(tmp_path):
     try:
         head = ["--head", f"--port={port}", "--node-ip-address=127.0.0.1"]
         head += [f"--temp-dir={scratch}", "--include-dashboard=false"]
-        nodes.append(Node(*head, f"--ray-client-server-port={free_port()}", log=tmp_path / "head"))
+        nodes.append(Node(*head, log=tmp_path / "head"))
         until(nodes[0].is_up, "the head")
         second = [f"--address={address}", "--node-ip-address=127.0.0.2"]
         nodes.append(Node(*second, log=tmp_path / "second"))
