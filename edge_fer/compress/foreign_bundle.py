@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from edge_fer.bundle import Bundle, Manifest, ModelFile, save_bundle
+from edge_fer.bundle import Bundle, Manifest, save_bundle
 from edge_fer.compress.artifacts import FLOAT, TOOLCHAINS, Artifact, Toolchain, require_audited
 from edge_fer.compress.calibrate import calibration_faces
 from edge_fer.compress.description import Description
 from edge_fer.compress.document import quantization_document
 from edge_fer.compress.foreign import ForeignRequest
 from edge_fer.compress.foreign_model import ForeignModel, probabilities_of, require_same
+from edge_fer.compress.manifest import model_file
 from edge_fer.compress.quantize import Request
 from edge_fer.compress.recipe import Recipe
 from edge_fer.compress.stages import Stages
@@ -177,7 +178,7 @@ def _manifest(
         params=model.params,
         params_trainable=model.params,
         macs=artifacts[0].summary.macs,
-        files=tuple(_model_file(one, figures) for one in artifacts),
+        files=tuple(model_file(one, figures) for one in artifacts),
         calibration={
             "data": data,
             "images": request.recipe.images,
@@ -196,22 +197,4 @@ def _manifest(
             "data": "not stated",
             "calibration": TERMS.get(data, "not stated"),
         },
-    )
-
-
-def _model_file(artifact: Artifact, figures: _Figures) -> ModelFile:
-    own, floats = figures[artifact.name], figures[f"model.{FLOAT}.{artifact.format}"]
-    twin = {f"float_{key}": floats.get(key) for key in ("accuracy", "accuracy_ci95")}
-    return ModelFile(
-        file=artifact.name,
-        format=artifact.format,
-        precision=artifact.precision,
-        size_mb=len(artifact.content) / 1e6,
-        sha256=artifact.sha256,
-        input=artifact.engine.input,
-        output=artifact.engine.output,
-        params=artifact.summary.params,
-        macs=artifact.summary.macs,
-        arena_mb=artifact.summary.arena_bytes / 1e6,
-        accuracy={**own, **twin} if "accuracy" in own else None,
     )

@@ -49,7 +49,7 @@ def manifest_of(
         params=complexity.params_total,
         params_trainable=complexity.params_trainable,
         macs=complexity.macs,
-        files=tuple(_model_file(artifact, figures) for artifact in artifacts),
+        files=tuple(model_file(artifact, figures) for artifact in artifacts),
         temperature=temperature_of(metadata, source),
         calibration=calibration,
         provenance={
@@ -69,7 +69,8 @@ def kept_layers(artifact: Artifact) -> list[str]:
     return [damage.layer.name for damage in artifact.mixed.kept] if artifact.mixed else []
 
 
-def _model_file(artifact: Artifact, figures: Figures) -> ModelFile:
+def model_file(artifact: Artifact, figures: Figures) -> ModelFile:
+    """Returns an artifact's entry in a manifest."""
     return ModelFile(
         file=artifact.name,
         format=artifact.format,

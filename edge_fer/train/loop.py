@@ -17,7 +17,7 @@ from edge_fer.models import build_model, load_imagenet
 from edge_fer.models.structure import adopt_widths
 from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint, start_from
 from edge_fer.train.config import Stage, TrainConfig
-from edge_fer.train.devices import memory_errors, open_accelerator
+from edge_fer.train.devices import memory_errors, open_accelerator, placed
 from edge_fer.train.facts import facts_of, input_of
 from edge_fer.train.fake_quant import round_outputs
 from edge_fer.train.folder import (
@@ -102,7 +102,7 @@ class Run:
         self.pruned = False
         if origin:
             self.pruned = start_from(origin, self.network, config.model, self.label_names)
-            _placed(self.network, self.device)
+            placed(self.network, self.device)
         elif config.imagenet:
             source = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
             load_imagenet(config.model, self.network, source)
@@ -382,17 +382,11 @@ class Run:
             in_channels=self.input_chw[0],
             **self.config.options,
         )
-        return _placed(network, self.device)
+        return placed(network, self.device)
 
     def _generator(self, epoch: int, step: int, rank: int = 0) -> Generator:
         seed = (self.config.seed * 100_003 + epoch) * 1_000_003 + step
         return Generator().manual_seed(seed + rank * 2**40)
-
-
-def _placed(network: nn.Module, device: torch.device) -> nn.Module:
-    """Moves a network to a device, with channels last in memory: what fast convolutions want."""
-    placed: nn.Module = network.to(device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return placed
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from edge_fer.errors import ModelError
 from edge_fer.models.part_ensemble import PartEnsemble
 from edge_fer.preprocess import Preprocessing
 from edge_fer.train.checkpoint import load_checkpoint
+from edge_fer.train.devices import placed
 from edge_fer.train.inputs import fit_input
 
 #: Takes images ``[N, C, H, W]`` in -1..1 and a temperature, gives probabilities ``[N, K]``.
@@ -58,5 +59,5 @@ def _member(
     if isinstance(checkpoint.network, PartEnsemble):
         raise ModelError(f"{path}: an ensemble of parts gives sums, not logits, and cannot teach")
     _, channels, height_px, width_px = checkpoint.metadata["input_nchw"]
-    network: nn.Module = checkpoint.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(checkpoint.network, device)
     return network.requires_grad_(False), (channels, height_px, width_px)
