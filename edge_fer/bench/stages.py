@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from edge_fer.errors import SourceError
-from edge_fer.runtime.recognizer import STAGES, Recognizer, Result
-from edge_fer.runtime.sources import Source, open_source
+from edge_fer.runtime.frame import Source
+from edge_fer.runtime.recognizer import Recognizer
+from edge_fer.runtime.result import STAGES, Result
+from edge_fer.runtime.sources import open_source
 
 WARMUP_FRAMES = 2
 

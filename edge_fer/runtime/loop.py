@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from edge_fer.runtime.recognizer import Recognizer, Result
+from edge_fer.runtime.frame import Source
+from edge_fer.runtime.recognizer import Recognizer
+from edge_fer.runtime.result import Result
 from edge_fer.runtime.sinks import JsonLines, Sink, TextLines, open_recorder
-from edge_fer.runtime.sources import Source, open_source
+from edge_fer.runtime.sources import open_source
 
 
 @dataclass(frozen=True, kw_only=True)

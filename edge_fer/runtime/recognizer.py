@@ -2,91 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import cv2
-import numpy as np
 
 from edge_fer.bundle import Bundle
-from edge_fer.preprocess import Box, Point
 from edge_fer.resources import find_resource
 from edge_fer.runtime.classifier import Classifier, choose_file
 from edge_fer.runtime.detectors import Detection, Detector, open_detector
-from edge_fer.runtime.sources import Frame, Source
+from edge_fer.runtime.frame import Frame, Source
+from edge_fer.runtime.result import STAGES, Face, Result
 from edge_fer.runtime.tracking import Identities
 
 DEFAULT_BUNDLE = "arch-1-fer2013"
-STAGES = ("capture", "detect", "track", "preprocess", "classify", "post", "total")
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """One face of a frame.
-
-    Attributes:
-        id: Stays the same while the face stays in view.
-        box: ``(x, y, w, h)`` in pixels.
-        probabilities: float32 ``[K]``.
-        labels: The vocabulary, in the order of ``probabilities``.
-        landmarks: As the detector's ``Detection`` has them.
-    """
-
-    id: int
-    box: Box
-    probabilities: np.ndarray
-    labels: tuple[str, ...]
-    landmarks: tuple[Point, ...] | None = None
-
-    @property
-    def label(self) -> str:
-        """The most probable expression."""
-        return self.labels[int(self.probabilities.argmax())]
-
-    @property
-    def score(self) -> float:
-        """Its probability."""
-        return float(self.probabilities.max())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values; ``landmarks`` only where the detector found them."""
-        probabilities = zip(self.labels, self.probabilities.tolist(), strict=True)
-        document = {
-            "id": self.id,
-            "box": [round(value, 1) for value in self.box],
-            "label": self.label,
-            "score": round(self.score, 4),
-            "probabilities": {label: round(p, 4) for label, p in probabilities},
-        }
-        if self.landmarks:
-            document["landmarks"] = [[round(x, 1), round(y, 1)] for x, y in self.landmarks]
-        return document
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What was read in one frame.
-
-    Attributes:
-        frame: The frame.
-        faces: Largest first.
-        latency_ms: Milliseconds of each stage in ``STAGES``.
-    """
-
-    frame: Frame
-    faces: tuple[Face, ...]
-    latency_ms: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the line that ``edge-fer run --json`` prints."""
-        return {
-            "t": round(self.frame.t_s, 4),
-            "frame": self.frame.index,
-            **({"file": self.frame.name} if self.frame.name else {}),
-            "faces": [face.to_dict() for face in self.faces],
-            "latency_ms": {stage: round(ms, 3) for stage, ms in self.latency_ms.items()},
-        }
 
 
 class Recognizer:

@@ -11,7 +11,7 @@ import numpy as np
 from edge_fer.errors import OutputError
 from edge_fer.files import refuse_overwrite, write_atomic
 from edge_fer.runtime.images import IMAGE_SUFFIXES
-from edge_fer.runtime.recognizer import Result
+from edge_fer.runtime.result import Result
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "MJPG"}
 DEFAULT_FPS = 25.0

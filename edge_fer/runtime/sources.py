@@ -4,15 +4,14 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
-import numpy as np
 
 from edge_fer.errors import SourceError
+from edge_fer.runtime.frame import Frame, Source
 from edge_fer.runtime.images import IMAGE_SUFFIXES, list_images, read_image
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -21,49 +20,12 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 CAMERA_SIZE = (640, 480)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture of a source.
-
-    Attributes:
-        index: Counts from 0.
-        t_s: Seconds since the first frame: media time for a video, clock time for a camera, 0 for
-            a photo.
-        image: uint8 BGR ``[H, W, 3]``.
-        capture_ms: Time it took to get or decode the frame.
-        name: File name of a photo, else empty.
-    """
-
-    index: int
-    t_s: float
-    image: np.ndarray
-    capture_ms: float
-    name: str = ""
-
-
-class Source(Protocol):
-    """Gives frames until it ends; used in a ``with`` statement, which closes it."""
-
-    fps: float
-    single: bool
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    def __enter__(self) -> "Source": ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
 class _Closing:
     """``with`` support for sources: leaving the block closes them."""
 
     fps: float = 0.0
     single: bool = False
+    live: bool = False
 
     def __enter__(self) -> Any:
         return self
@@ -103,12 +65,12 @@ class CaptureSource(_Closing):
     """
 
     def __init__(self, target: Path | int, name: str) -> None:
-        self._live, self._name = isinstance(target, int), name
+        self.live, self._name = isinstance(target, int), name
         self._capture = cv2.VideoCapture(target if isinstance(target, int) else str(target))
         if not self._capture.isOpened():
-            what = "a camera that can be opened" if self._live else "a video that OpenCV can read"
+            what = "a camera that can be opened" if self.live else "a video that OpenCV can read"
             raise SourceError(f"{name}: not {what}")
-        if self._live:
+        if self.live:
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0])
             self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
@@ -123,10 +85,10 @@ class CaptureSource(_Closing):
                 break
             now = time.perf_counter()
             media_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-            t_s = now - opened_at if self._live else media_s
+            t_s = now - opened_at if self.live else media_s
             yield Frame(index, t_s, image, 1e3 * (now - started_at))
             index += 1
-        if self._live:
+        if self.live:
             raise SourceError(f"{self._name}: the camera stopped after {index} frames")
         if index == 0:
             raise SourceError(f"{self._name}: no frame in it can be decoded")
@@ -149,7 +111,7 @@ class Picamera2Source(_Closing):
         main = {"size": CAMERA_SIZE, "format": "RGB888"}
         self._camera.configure(self._camera.create_video_configuration(main=main))
         self._camera.start()
-        self.fps = 30.0
+        self.fps, self.live = 30.0, True
 
     def __iter__(self) -> Iterator[Frame]:
         opened_at = time.perf_counter()

@@ -5,7 +5,7 @@ import pytest
 
 from edge_fer.bench.stages import WARMUP_FRAMES, StageRequest, bench_stages, time_frames
 from edge_fer.errors import SourceError
-from edge_fer.runtime.recognizer import STAGES
+from edge_fer.runtime.result import STAGES
 
 
 class Clip:

@@ -12,9 +12,9 @@ from edge_fer.labels import FER2013_LABELS
 from edge_fer.preprocess import FER2013_EYES
 from edge_fer.runtime import loop
 from edge_fer.runtime.detectors import Detection
+from edge_fer.runtime.frame import Frame
 from edge_fer.runtime.loop import RunOptions, Summary, run
 from edge_fer.runtime.recognizer import Recognizer
-from edge_fer.runtime.sources import Frame
 
 
 def options(bundle_dir, where, **changes):

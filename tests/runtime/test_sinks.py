@@ -9,7 +9,8 @@ import pytest
 
 from edge_fer.errors import OutputError
 from edge_fer.runtime import sinks
-from edge_fer.runtime.recognizer import STAGES, Face, Result
+from edge_fer.runtime.frame import Frame
+from edge_fer.runtime.result import STAGES, Face, Result
 from edge_fer.runtime.sinks import (
     VIDEO_CODECS,
     JsonLines,
@@ -19,7 +20,6 @@ from edge_fer.runtime.sinks import (
     describe,
     open_recorder,
 )
-from edge_fer.runtime.sources import Frame
 
 LABELS = ("angry", "happy", "sad")
 Usage = namedtuple("Usage", "total used free")
