@@ -11,6 +11,7 @@ from edge_fer.zoo import models_document
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+TRAINING = ROOT / "benchmarks" / "training"
 PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 ACCURACY = ("evaluate_arch-1-fer2013_checkpoint.json", "evaluate_arch-1-fer2013_bundle.json")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -70,6 +71,49 @@ def _latency_of(path: Path) -> str:
     return f"{title}\n\n{_markdown(heads, rows)}"
 
 
+def training_table() -> str:
+    """One line per run of ``benchmarks/training`` that was measured on PrivateTest."""
+    heads = ["run", "model", "recipe", "faces", "epochs", "PublicTest %"]
+    heads += ["PrivateTest %", "95 %", "without the 288 %", "UAR %", "ECE %"]
+    measured = {
+        folder: RESULTS / f"evaluate_{folder.name}_checkpoint.json"
+        for folder in sorted(TRAINING.iterdir())
+        if folder.is_dir()
+    }
+    rows = [_run_row(folder, path) for folder, path in measured.items() if path.is_file()]
+    return _markdown(heads, rows)
+
+
+def _run_row(folder: Path, path: Path) -> list[str]:
+    config = json.loads((folder / "config.json").read_text())
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    best = max(epoch.get("validation_accuracy") or 0.0 for epoch in epochs)
+    result = json.loads(path.read_text())["results"][0]
+    options = "".join(f" {key}={value}" for key, value in config["options"].items())
+    return [
+        f"[{folder.name}](training/{folder.name}/)",
+        config["model"] + options,
+        config.get("recipe", "cosine"),
+        f"{config['faces']:,}" if config.get("faces") else "all",
+        str(len(epochs)),
+        _percent(best),
+        _percent(result["accuracy"]),
+        " - ".join(_percent(bound) for bound in result["accuracy_ci95"]),
+        *(_percent(result[key]) for key in ("accuracy_without_leaks", "uar", "ece")),
+    ]
+
+
+def micro_table() -> str:
+    """MEGC2019's composite, and each of its databases, subjects left out one at a time."""
+    figures = _read("sweep_megc2019_loso.json")["rows"][0]["figures"]
+    names = {"all": "", "CASME II": "casme2 ", "SAMM": "samm ", "SMIC": "smic "}
+    rows = [
+        [name] + [_percent(figures[f"{prefix}{key}"]["mean"]) for key in ("uf1", "uar", "accuracy")]
+        for name, prefix in names.items()
+    ]
+    return _markdown(["database", "UF1 %", "UAR %", "accuracy %"], rows)
+
+
 def zoo_table() -> str:
     """One line per model of the zoo, from its code, beside its paper."""
     return _markdown(list(MODELS_HEADS), models_rows(models_document()))
@@ -79,6 +123,8 @@ TABLES = {
     "accuracy": accuracy_table,
     "classes": classes_table,
     "latency": latency_table,
+    "micro": micro_table,
+    "training": training_table,
     "zoo": zoo_table,
 }
 
