@@ -4,9 +4,12 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from edge_fer.train.loop import Run
 
 Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
@@ -22,3 +25,11 @@ def command_line() -> str:
 def print_json(document: Mapping[str, Any]) -> None:
     """Prints a document on one line."""
     typer.echo(json.dumps(document))
+
+
+def fit_showing(run: "Run", *, quiet: bool) -> dict[str, Any]:
+    """Trains a run to its end with its progress on the terminal; returns what ``Run.fit`` does."""
+    from edge_fer.show_train import TrainingProgress
+
+    with TrainingProgress(quiet=quiet) as progress:
+        return run.fit(progress.on_step, progress.on_epoch)

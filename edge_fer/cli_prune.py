@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_fer.cli_common import Force, Json, Quiet, command_line, print_json
+from edge_fer.cli_common import Force, Json, Quiet, command_line, fit_showing, print_json
 from edge_fer.errors import EdgeFerError
 
 if TYPE_CHECKING:
     from edge_fer.compress.prune_budget import Budget
     from edge_fer.compress.prune_request import Tools
-    from edge_fer.train.loop import Run
 
 
 def prune(
@@ -133,13 +132,14 @@ def _budget(values: dict[str, Any]) -> "Budget":
 
 
 def _tools(engine: str, threads: int, *, quiet: bool) -> "Tools":
+    from functools import partial
+
     from edge_fer.bench.latency import LatencyMeter
     from edge_fer.compress.prune_request import Tools
     from edge_fer.show import stage_printer
-    from edge_fer.show_train import TrainingProgress
 
-    def fit(run: "Run") -> dict[str, Any]:
-        with TrainingProgress(quiet=quiet) as progress:
-            return run.fit(progress.on_step, progress.on_epoch)
-
-    return Tools(announce=stage_printer(quiet=quiet), fit=fit, meter=LatencyMeter(engine, threads))
+    return Tools(
+        announce=stage_printer(quiet=quiet),
+        fit=partial(fit_showing, quiet=quiet),
+        meter=LatencyMeter(engine, threads),
+    )

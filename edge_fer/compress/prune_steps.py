@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,16 +12,14 @@ from torch import nn
 from edge_fer.compress.prune_budget import Cost
 from edge_fer.compress.prune_cut import Losses, cut
 from edge_fer.compress.prune_faces import accuracy, losses
-from edge_fer.compress.prune_request import Request, Tools, Tuning
+from edge_fer.compress.prune_request import Request, Tools
+from edge_fer.compress.retrain import retraining
 from edge_fer.data.faces import Faces
 from edge_fer.errors import ModelError, OutputError
 from edge_fer.files import write_atomic
-from edge_fer.models import find_model
 from edge_fer.models.complexity import describe
-from edge_fer.models.part_ensemble import PartEnsemble
 from edge_fer.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from edge_fer.train.config import TrainConfig
-from edge_fer.train.configure import configure
 from edge_fer.train.folder import BEST_FILE
 from edge_fer.train.session import open_run
 
@@ -182,30 +179,8 @@ def training_config(request: Request, original: Checkpoint, folder: Path) -> Tra
     Raises:
         EdgeFerError: The recipe or its changes cannot be used.
     """
-    tuning, metadata = request.tuning, original.metadata
-    assert tuning is not None
-    taught = tuning.teachers or not isinstance(original.network, PartEnsemble)
-    size_px = metadata["input_nchw"][2]
-    own_size = size_px == find_model(metadata["model"]).input_chw[1]
-    return configure(
-        tuning.recipe,
-        _changes(tuning, taught=bool(taught)),
-        model=metadata["model"],
-        data=tuning.data,
-        options=metadata["options"],
-        imagenet="none",
-        init=str(folder / CUT_FILE),
-        input_px=0 if own_size else size_px,
-        teachers=tuning.teachers or ((str(request.checkpoint),) if taught else ()),
-        protocol=tuning.protocol,
-        fold=tuning.fold,
-        seed=tuning.seed,
-    )
-
-
-def _changes(tuning: Tuning, *, taught: bool) -> Mapping[str, Any]:
-    epochs = {"epochs": tuning.epochs} if tuning.epochs else {}
-    return ({} if taught else {"distill": 0.0}) | epochs | dict(tuning.changes)
+    assert request.tuning is not None
+    return retraining(request.tuning, original, request.checkpoint, folder / CUT_FILE)
 
 
 def _trained(work: Work, folder: Path) -> Checkpoint:

@@ -2,7 +2,8 @@
 
 ``static_wi8_ai8`` reads: static ranges, weights int8, activations int8; ``_bias`` behind it: biases
 corrected. The other modes are ``mixed`` (static, but the layers that cost most stay in float),
-``dynamic`` (ranges measured while the network runs) and ``fp16`` (weights in half precision).
+``dynamic`` (ranges measured while the network runs) and ``fp16`` (weights in half precision). Steps
+before quantization stand in front: ``prune50_`` and ``qat_``.
 """
 
 import re
@@ -26,27 +27,44 @@ _NAME = re.compile(
     r"(?P<mode>static|mixed)_wi(?P<weight_bits>8)_ai(?P<activation_bits>8)(?:_bias)?"
     r"|(?P<dynamic>dynamic)_wi8|(?P<half>fp16)"
 )
-_BEFORE = re.compile(r"(?P<step>prune\d+|qat)_(?P<rest>.+)")
+_STEPS = re.compile(r"(?:(?P<prune>prune[1-9]\d?)_)?(?:(?P<qat>qat)_)?(?P<rest>.+)")
 _KNOWN = "static_wi8_ai8, mixed_wi8_ai8, dynamic_wi8, fp16"
+
+
+def split_steps(name: str) -> tuple[tuple[str, ...], str]:
+    """Splits the steps before quantization off a recipe's name.
+
+    ``prune50_qat_wi8_ai8`` is pruned to half its MACs, trained to bear rounding, and then
+    quantized by ``static_wi8_ai8``, which ``qat_`` may leave unsaid.
+
+    Returns:
+        Of ``pruneNN`` (percent of the MACs to take away) and ``qat`` what there is, and the recipe
+        behind them.
+
+    Raises:
+        EdgeFerError: Training for integers before something else.
+    """
+    match = _STEPS.fullmatch(name)
+    if not match:
+        return (), name
+    steps = tuple(filter(None, (match["prune"], match["qat"])))
+    rest = match["rest"]
+    if match["qat"] and rest.startswith("wi8_ai8"):
+        rest = f"static_{rest}"
+    if match["qat"] and "ai8" not in rest:
+        raise EdgeFerError(f"recipe {name!r}: qat is for integer activations, which {rest} lacks")
+    return steps, rest
 
 
 def decode(name: str) -> str:
     """Returns the mode that a recipe's name stands for: a key of ``PRECISION_OF_MODE``.
 
     Raises:
-        EdgeFerError: The name does not decode, or begins with a step of another command.
+        EdgeFerError: The name does not decode.
     """
-    before = _BEFORE.fullmatch(name)
-    if before:
-        step, rest = before["step"], before["rest"]
-        what = "happens in training" if step == "qat" else "is a step of its own"
-        raise EdgeFerError(
-            f"recipe {name!r}: {step} {what}, before `edge-fer quantize`; give its checkpoint to "
-            f"the recipe {rest}"
-        )
     match = _NAME.fullmatch(name)
     if not match:
-        raise EdgeFerError(f"recipe {name!r} does not decode; this version quantizes {_KNOWN}")
+        raise EdgeFerError(f"recipe {name!r} does not decode; known: {_KNOWN}")
     return match["mode"] or match["dynamic"] or match["half"]
 
 

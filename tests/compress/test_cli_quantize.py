@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import pytest
 
@@ -10,17 +11,23 @@ from edge_fer.bundle import Bundle
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, checkpoint, tmp_path):
-    """``run("--json")`` gives exit code, standard output and standard error of ``quantize``."""
+def run_on(monkeypatch, capsys, tmp_path):
+    """``run_on(file, "--json")`` gives exit code, standard output and error of ``quantize``."""
 
-    def call(*arguments):
-        own = ["edge-fer", "quantize", str(checkpoint), "--out", str(tmp_path / "out"), "--quiet"]
+    def call(model, *arguments):
+        own = ["edge-fer", "quantize", str(model), "--out", str(tmp_path / "out"), "--quiet"]
         monkeypatch.setattr(sys, "argv", [*own, *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             cli.main()
         return end.value.code or 0, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def run(run_on, checkpoint):
+    """The same on a small checkpoint."""
+    return partial(run_on, checkpoint)
 
 
 @pytest.mark.slow
@@ -86,7 +93,9 @@ def test_without_calibration(run, tiny_fer2013, tmp_path, recipe, precision):
         (("--recipe", "fp16"), "--evaluate"),
         (("--calibration", "x:y", "--mixed"), "--max-drop"),
         (("--recipe", "fp16", "--mixed"), "mixed"),
-        (("--recipe", "prune50_static_wi8_ai8", "--calibration", "distilled"), "prune50"),
+        (("--recipe", "prune50_qat_wi8_ai8", "--calibration", "x:y"), "give --data"),
+        (("--recipe", "qat_fp16", "--calibration", "x:y"), "integer activations"),
+        (("--recipe", "prune0_fp16", "--calibration", "x:y"), "prune0_fp16"),
     ],
 )
 def test_bad_use_exits_2_with_one_line(run, tmp_path, arguments, words):
@@ -95,3 +104,11 @@ def test_bad_use_exits_2_with_one_line(run, tmp_path, arguments, words):
     (line,) = err.splitlines()
     assert words in line
     assert not (tmp_path / "out").exists()
+
+
+def test_steps_are_for_checkpoints_of_ours(run_on, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"anything")
+    code, _, err = run_on(model, "--recipe", "qat_wi8_ai8", "--calibration", "x:y", "--data", "x:y")
+    assert code == 2
+    assert "only checkpoints of edge-fer" in err

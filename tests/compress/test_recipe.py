@@ -1,7 +1,7 @@
 import pytest
 
 from edge_fer.compress.ranges import Method
-from edge_fer.compress.recipe import Recipe, decode, read_recipe
+from edge_fer.compress.recipe import Recipe, read_recipe, split_steps
 from edge_fer.errors import EdgeFerError
 from edge_fer.resources import find_resource, resource_names
 
@@ -106,11 +106,25 @@ def test_a_name_decodes(name, mode, precision, is_calibrated):
     assert (recipe.mode, recipe.precision, recipe.is_calibrated) == (mode, precision, is_calibrated)
 
 
-@pytest.mark.parametrize("name", ["prune50_static_wi8_ai8", "qat_static_wi8_ai8", "prune50_qat_x"])
-def test_steps_of_other_commands_are_known_and_refused(name):
-    step = name.partition("_")[0]
-    with pytest.raises(EdgeFerError, match=f"{step} .*before `edge-fer quantize`"):
-        decode(name)
+@pytest.mark.parametrize(
+    ("name", "steps", "rest"),
+    [
+        ("prune50_static_wi8_ai8", ("prune50",), "static_wi8_ai8"),
+        ("qat_wi8_ai8", ("qat",), "static_wi8_ai8"),
+        ("qat_static_wi8_ai8_bias", ("qat",), "static_wi8_ai8_bias"),
+        ("prune25_qat_wi8_ai8", ("prune25", "qat"), "static_wi8_ai8"),
+        ("prune5_fp16", ("prune5",), "fp16"),
+        ("fp16", (), "fp16"),
+        ("prune0_fp16", (), "prune0_fp16"),
+    ],
+)
+def test_steps_before_quantization_are_split_off(name, steps, rest):
+    assert split_steps(name) == (steps, rest)
+
+
+def test_training_for_integers_is_not_for_float_activations():
+    with pytest.raises(EdgeFerError, match="integer activations"):
+        split_steps("qat_fp16")
 
 
 def test_a_static_recipe_has_a_mixed_form():
