@@ -9,11 +9,11 @@ import numpy as np
 from edge_fer.compress.layers import Layer, layers_from
 from edge_fer.compress.ranges import Activations, Method, Range, measure_ranges
 from edge_fer.export.quiet import quiet
+from edge_fer.export.tflite_file import share_vectors
 from edge_fer.preprocess import normalise, to_tensor_shape
 
 _WITH_WEIGHTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 _EVERYTHING, _ENDS = ".*", "(?s).*"
-_MODULE = re.compile(r"_(?:\w*?)([A-Za-z0-9]+)(?=/|;|$)")
 
 
 def quantize_tflite(content: bytes, images: np.ndarray, method: Method | None = None) -> bytes:
@@ -43,30 +43,21 @@ class StaticTflite:
     def quantize(self, kept: Collection[str] = ()) -> bytes:
         """Returns the quantized file; operators named in ``kept`` stay in float."""
         with quiet():
-            from ai_edge_quantizer import quantizer
-
-            result = quantizer.Quantizer(self._content, _rules(kept)).quantize(
-                self._statistics, enable_progress_bar=False, enable_progress_report=False
-            )
-            return bytes(result.quantized_model)
+            return _quantized(self._content, _rules(kept), self._statistics)
 
 
 def dynamic_tflite(content: bytes) -> bytes:
     """Stores weights in int8; activations are quantized while the file runs, range by range."""
     with quiet():
-        from ai_edge_quantizer import quantizer, recipe
+        from ai_edge_quantizer import recipe
 
-        return bytes(
-            quantizer.Quantizer(content, recipe.dynamic_wi8_afp32())
-            .quantize(enable_progress_bar=False, enable_progress_report=False)
-            .quantized_model
-        )
+        return _quantized(content, recipe.dynamic_wi8_afp32())
 
 
 def half_tflite(content: bytes) -> bytes:
     """Stores weights in float16; engines compute in float32, or in float16 where told to."""
     with quiet():
-        from ai_edge_quantizer import algorithm_manager, quantizer, recipe_manager
+        from ai_edge_quantizer import algorithm_manager, recipe_manager
 
         manager = recipe_manager.RecipeManager()
         casting = algorithm_manager.AlgorithmName.FLOAT_CASTING
@@ -74,11 +65,16 @@ def half_tflite(content: bytes) -> bytes:
             manager.add_weight_only_config(
                 _EVERYTHING, recipe_manager._TFLOpName(kind), 16, algorithm_key=casting
             )
-        return bytes(
-            quantizer.Quantizer(content, manager.get_quantization_recipe())
-            .quantize(enable_progress_bar=False, enable_progress_report=False)
-            .quantized_model
-        )
+        return _quantized(content, manager.get_quantization_recipe())
+
+
+def _quantized(content: bytes, rules: Any, statistics: Mapping[str, Any] | None = None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    result = quantizer.Quantizer(content, rules).quantize(
+        statistics, enable_progress_bar=False, enable_progress_report=False
+    )
+    return share_vectors(bytes(result.quantized_model))
 
 
 def _rules(kept: Collection[str]) -> list[dict[str, Any]]:
@@ -137,7 +133,7 @@ def _operator(operator: Any, graph: Any, names: Mapping[int, str]) -> tuple[str,
 
 def _readable(kind: str, name: str) -> str:
     """The modules that a scope names, e.g. ``CONV_2D stem.3``."""
-    parts = [part.rpartition("_")[2] for part in name.partition(";")[0].split("/")[2:]]
+    parts = [part.rpartition("_")[2] for part in name.partition(";")[0].split("/")]
     return f"{kind} {'.'.join(parts)}".strip()
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from edge_fer.export.quiet import quiet
+from edge_fer.export.tflite_file import shorten_names
 
 
 def export_tflite(network: nn.Module, input_nchw: tuple[int, ...]) -> bytes:
@@ -28,4 +29,4 @@ def export_tflite(network: nn.Module, input_nchw: tuple[int, ...]) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
             model.export(str(path))
-            return path.read_bytes()
+            return shorten_names(path.read_bytes())
