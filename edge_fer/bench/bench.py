@@ -21,6 +21,7 @@ from edge_fer.telemetry import load_1min, machine
 SCHEMA = "edge-fer/bench/1"
 NOISY_LOAD_PER_CORE = 0.6
 NOISY_SPREAD = 1.5
+EMULATED = "emulated machine: times say nothing about a device, and there is no fps"
 NCNN_SKIPPED = "ncnn: it reads .param and .bin, which edge-fer does not write"
 
 
@@ -100,9 +101,15 @@ def bench_subjects(
     _add_ratios(rows)
     if request.limit:
         _add_limits(rows, limits, samples[len(plan) :])
+    here = machine()
+    warnings = noise_warnings(rows, load_before, os.cpu_count() or 1)
+    if here["emulated"]:
+        warnings.append(EMULATED)
+        for row in rows:
+            row["fps"] = None
     return {
         "schema": SCHEMA,
-        "machine": machine() | {"load_before": load_before, "energy": energy_source},
+        "machine": here | {"load_before": load_before, "energy": energy_source},
         "settings": {
             "rounds": request.rounds,
             "inferences": request.inferences,
@@ -111,7 +118,7 @@ def bench_subjects(
         },
         "rows": rows,
         "skipped": [*skipped, *unlimited],
-        "warnings": noise_warnings(rows, load_before, os.cpu_count() or 1),
+        "warnings": warnings,
     }
 
 

@@ -82,6 +82,8 @@ def run_session(session: Session, listener: Listener) -> dict[str, Any]:
     if session.stages:
         listener.announce(f"stages on {session.stages.source}")
         document["stages"] = bench_stages(session.stages)
+        if document["machine"]["emulated"]:
+            document["stages"]["fps"] = None
     if session.sustained_min:
         listener.announce(f"sustained, {session.sustained_min} min")
         fastest = min(document["rows"], key=lambda row: float(row["p50_ms"]))

@@ -183,7 +183,9 @@ def _measured(figure: Row, rows: Sequence[Row]) -> str:
 def _in_unit(quantity: str, row: Row) -> str:
     if quantity == "size":
         return f"{row['size_mb']:.2f} MB"
-    return f"{row['fps']:.0f} fps" if quantity == "speed" else f"{row['p50_ms']:.2f} ms"
+    return (
+        f"{number(row['fps'], digits=0)} fps" if quantity == "speed" else f"{row['p50_ms']:.2f} ms"
+    )
 
 
 def _ops_table(record: Mapping[str, Any]) -> Table:
@@ -211,7 +213,7 @@ def _stages_table(stages: Mapping[str, Any]) -> Table:
     title = (
         f"{stages['source']}: {stages['frames']} frames, a face in {stages['with_face']}; stages "
         f"are {stages['explained']:.1%} of the mean frame, {stages['frame_ms']:.2f} ms "
-        f"({stages['fps']:.0f} fps at the median)"
+        f"({number(stages['fps'], digits=0)} fps at the median)"
     )
     return _table(title, columns, stages["stages"])
 

@@ -15,6 +15,7 @@ from edge_fer.bench.sustained import sustain
 from edge_fer.bench.tables import bench_tables
 from edge_fer.errors import EdgeFerError
 from edge_fer.resources import find_resource, resource_names
+from edge_fer.telemetry import EMULATION_VARIABLE
 
 QUICK = Request(threads=[1], rounds=2, inferences=2, engines=("litert",))
 
@@ -51,6 +52,21 @@ def test_one_document_holds_all_that_was_asked_for(document, tmp_path):
     assert "minute 2" in titles
     for table in bench_tables(document):
         assert {len(row) for row in table.rows} == {len(table.heads)}
+
+
+def test_an_emulated_machine_gives_no_fps(monkeypatch, shipped_bundle, astronaut, tmp_path):
+    monkeypatch.setenv(EMULATION_VARIABLE, "1")
+    stages = StageRequest(source=str(astronaut), bundle=str(shipped_bundle), frames=1)
+    document = run_session(
+        Session(paths=[shipped_bundle], request=QUICK, stages=stages), Listener()
+    )
+    assert document["machine"]["emulated"]
+    assert {row["fps"] for row in document["rows"]} | {document["stages"]["fps"]} == {None}
+    assert any("emulated" in line for line in document["warnings"])
+    for table in bench_tables(document):
+        if "fps" in table.heads:
+            assert {row[table.heads.index("fps")] for row in table.rows} == {"-"}
+    write_report(tmp_path / "page.html", document)
 
 
 def test_the_page_needs_no_network_and_no_script(document, tmp_path):
