@@ -5,7 +5,6 @@ Stages are imported inside their commands, so that ``--help`` and the device sta
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +12,13 @@ import typer
 from edge_fer import __version__
 from edge_fer.cli_audit import audit
 from edge_fer.cli_bench import bench
-from edge_fer.cli_common import Force, Json, Quiet, print_json
+from edge_fer.cli_common import Json, print_json
 from edge_fer.cli_data import data_app
 from edge_fer.cli_evaluate import evaluate
 from edge_fer.cli_explain import explain
 from edge_fer.cli_prune import prune
 from edge_fer.cli_quantize import quantize
+from edge_fer.cli_run import fetch, run
 from edge_fer.cli_sweep import sweep
 from edge_fer.cli_train import train
 from edge_fer.errors import EdgeFerError, MissingExtraError
@@ -52,6 +52,11 @@ EXTRA_OF_MODULE = {
     "tensorflow": "keras",
     "keras": "keras",
     "h5py": "keras",
+    "paho": "mqtt",
+    "pooch": "fetch",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
 }
 
 
@@ -127,43 +132,8 @@ app.command()(quantize)
 app.command()(bench)
 
 
-@app.command()
-def run(
-    source: Annotated[
-        str,
-        typer.Argument(help="Photo, folder, video, GIF, /dev/videoN, picamera2, or camera."),
-    ] = "camera",
-    bundle: Annotated[str, typer.Option(help="Bundle, by name or path.")] = "",
-    detector: Annotated[str, typer.Option(help="auto, haar or yunet:FILE.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="litert or onnxruntime.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
-    record: Annotated[
-        Path | None, typer.Option(help="Write an annotated photo, video (.mp4) or folder.")
-    ] = None,
-    frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames; 0: never.")] = 0,
-    force: Force = False,
-    quiet: Quiet = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line per frame.")] = False,
-) -> None:
-    """Finds faces in photos, videos or a camera and reads their expressions."""
-    from edge_fer.runtime.loop import RunOptions
-    from edge_fer.runtime.loop import run as run_loop
-    from edge_fer.runtime.recognizer import DEFAULT_BUNDLE
-
-    options = RunOptions(
-        source=source,
-        bundle=bundle or DEFAULT_BUNDLE,
-        detector=detector,
-        engine=engine,
-        threads=threads,
-        record=record,
-        max_frames=frames,
-        force=force,
-        json_lines=as_json,
-    )
-    summary = run_loop(options, sys.stdout)
-    if not quiet:
-        sys.stderr.write(f"{summary}\n")
+app.command()(run)
+app.command()(fetch)
 
 
 def _print_json(document: Any) -> None:

@@ -27,6 +27,8 @@ PIXEL_OFFSET = 128
 PIXEL_SCALE = 1 / 128
 COLORS = ("gray", "gray3", "rgb", "flow")
 INTERPOLATIONS = ("auto", "bilinear", "bicubic", "area")
+#: Weightings of dynamic images, as ``edge_fer.dynamic_image`` has them.
+CLIPS = ("bilen", "paper")
 #: Where FER2013's faces have their eyes, as ``Preprocessing.eyes``: medians of its Training faces
 #: by ``edge-fer data landmarks``. By YuNet, on 246 PrivateTest faces: 0.391 and 0.314.
 FER2013_EYES = (0.385, 0.314)
@@ -66,6 +68,8 @@ class Preprocessing:
             the nearer side, as fractions of the crop; None is no alignment. It acts on faces cut
             from a frame, and only where the detector gives their eyes: a dataset's crops are
             taken to be there already.
+        clip: With ``flow``: the network takes dynamic images of clips, and this is their weighting,
+            ``bilen`` or ``paper``; empty for optical flow, and for faces.
     """
 
     height_px: int = 48
@@ -76,6 +80,7 @@ class Preprocessing:
     clahe_clip: float = 0.0
     clahe_tiles: int = 8
     eyes: tuple[float, float] | None = None
+    clip: str = ""
 
     def __post_init__(self) -> None:
         if not all(map(_is_count, (self.height_px, self.width_px, self.clahe_tiles))):
@@ -93,6 +98,9 @@ class Preprocessing:
             raise ModelError("preprocessing: CLAHE is for gray and gray3")
         if self.eyes is not None and not _is_place_of_eyes(self.eyes):
             raise ModelError(f"preprocessing: eyes {self.eyes!r} are not apart inside the crop")
+        if self.clip and (self.clip not in CLIPS or self.color != "flow"):
+            known = ", ".join(CLIPS)
+            raise ModelError(f"preprocessing: clip {self.clip!r}; known, with flow: {known}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":

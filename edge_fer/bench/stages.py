@@ -12,6 +12,7 @@ from edge_fer.runtime.frame import Source
 from edge_fer.runtime.recognizer import Recognizer
 from edge_fer.runtime.result import STAGES, Result
 from edge_fer.runtime.sources import open_source
+from edge_fer.runtime.steadiness import Steadiness
 
 WARMUP_FRAMES = 2
 
@@ -40,6 +41,9 @@ class StageRequest:
 def bench_stages(request: StageRequest) -> dict[str, Any]:
     """Runs the device loop on a source and sums up its own record of stages.
 
+    Returns:
+        What ``summarise`` does, and ``steadiness`` as ``Steadiness.to_dict`` has it.
+
     Raises:
         EdgeFerError: Source, bundle, engine or detector cannot be used.
     """
@@ -47,7 +51,11 @@ def bench_stages(request: StageRequest) -> dict[str, Any]:
         request.bundle, detector=request.detector, engine=request.engine, threads=request.threads
     )
     frames = time_frames(recognizer, lambda: open_source(request.source), request.frames)
-    return {"source": request.source, "detector": request.detector} | summarise(frames)
+    steadiness = Steadiness()
+    for frame in frames:
+        steadiness.add(frame.result)
+    document = {"source": request.source, "detector": request.detector} | summarise(frames)
+    return document | {"steadiness": steadiness.to_dict()}
 
 
 @dataclass(frozen=True)

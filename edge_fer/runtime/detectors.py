@@ -9,9 +9,15 @@ import cv2
 import numpy as np
 
 from edge_fer.errors import ModelError
+from edge_fer.fetch import cached_model
 from edge_fer.preprocess import Box, Point
 
 YUNET_VARIABLE = "EDGE_FER_YUNET"
+#: Longest side of the picture that YuNet usually gets.
+USUAL_PX = 320
+_VERY_SMALL_PX = 160
+#: In a lower picture OpenCV 4.14 reads memory that nobody wrote, and finds faces there.
+_LEAST_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,11 @@ class Detector(Protocol):
     """Finds faces in a frame."""
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """Returns the faces of a uint8 BGR ``[H, W, 3]`` frame, largest first."""
+        """Returns the faces of a picture, largest first.
+
+        Args:
+            image: uint8 BGR ``[H, W, 3]`` or gray ``[H, W]``.
+        """
 
 
 class HaarDetector:
@@ -62,60 +72,91 @@ class HaarDetector:
         self._min_face = min_face
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """Returns the faces of a uint8 BGR ``[H, W, 3]`` frame, largest first."""
-        gray = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+        """Returns the faces of a uint8 BGR ``[H, W, 3]`` or gray ``[H, W]`` frame."""
+        gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        gray = cv2.equalizeHist(gray)
         side = max(24, round(self._min_face * min(gray.shape)))
         boxes = self._cascade.detectMultiScale(gray, 1.1, 5, minSize=(side, side))
         return _largest_first([Detection(_box(np.array(box)), 1.0) for box in boxes])
 
 
 class YuNetDetector:
-    """YuNet through ``cv2.FaceDetectorYN``; needs its model file (232 kB, Apache-2.0).
+    """YuNet through ``cv2.FaceDetectorYN``; needs its model file (233 kB, MIT).
 
     Args:
         model: ``face_detection_yunet_2023mar.onnx``.
-        width_px: Frames are scaled to this width before detection.
+        width_px: Pictures are scaled until their longer side has so many pixels; 0 leaves them as
+            they are, unless they are very small.
         min_score: Weakest detection that counts.
     """
 
-    def __init__(self, model: Path, width_px: int = 320, min_score: float = 0.7) -> None:
+    def __init__(self, model: Path, width_px: int = USUAL_PX, min_score: float = 0.7) -> None:
         if not model.is_file():
             raise ModelError(f"{model}: no such file; give YuNet's model as yunet:FILE")
+        size = (USUAL_PX, USUAL_PX)
         try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", (width_px, width_px), min_score)
+            self._net = cv2.FaceDetectorYN.create(str(model), "", size, min_score)
         except cv2.error as error:
             raise ModelError(f"{model}: not a readable YuNet model") from error
         self._width_px, self._size = width_px, (0, 0)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """Returns the faces of a uint8 BGR ``[H, W, 3]`` frame, largest first."""
-        scale = self._width_px / image.shape[1]
-        size = (self._width_px, max(1, round(image.shape[0] * scale)))
+        """Returns the faces of a uint8 BGR ``[H, W, 3]`` or gray ``[H, W]`` frame."""
+        height, width = image.shape[:2]
+        longest = max(height, width)
+        target = self._width_px or (longest if longest >= _VERY_SMALL_PX else USUAL_PX)
+        scale = target / longest
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if size != (width, height):
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        rows = self._rows(image)
+        return _largest_first([_detection(row, scale) for row in rows])
+
+    def _rows(self, image: np.ndarray) -> np.ndarray:
+        """Runs the network; what is too narrow for it gets a black border."""
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        height, width = image.shape[:2]
+        missing = max(0, _LEAST_PX - height), max(0, _LEAST_PX - width)
+        if any(missing):
+            image = cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_CONSTANT)
+        size = image.shape[1], image.shape[0]
         if size != self._size:
             self._net.setInputSize(size)
             self._size = size
-        _, rows = self._net.detect(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        found = [] if rows is None else rows
-        return _largest_first([_detection(row, scale) for row in found])
+        _, rows = self._net.detect(image)
+        return np.empty((0, 15)) if rows is None else rows[np.isfinite(rows).all(1)]
 
 
-def open_detector(spec: str) -> Detector:
+def open_detector(spec: str, width_px: int = USUAL_PX) -> Detector:
     """Opens a detector.
 
     Args:
-        spec: ``haar``, ``yunet:FILE``, or ``auto``: YuNet if the environment variable
-            ``EDGE_FER_YUNET`` names its model, else Haar.
+        spec: ``haar``; ``yunet:FILE``; ``yunet``, whose model is where the environment variable
+            ``EDGE_FER_YUNET`` says, or where ``edge-fer fetch yunet`` put it; or ``auto``: YuNet if
+            its model is in one of those places, else Haar.
+        width_px: Of YuNet.
 
     Raises:
         ModelError: Unknown detector, or its model is missing.
     """
     name, _, file = spec.partition(":")
-    model = file or os.environ.get(YUNET_VARIABLE, "")
-    if name == "haar" or (name == "auto" and not model):
-        return HaarDetector()
-    if name in {"yunet", "auto"}:
-        return YuNetDetector(Path(model).expanduser())
-    raise ModelError(f"unknown detector {spec!r}; known: auto, haar, yunet:FILE")
+    if name not in {"auto", "haar", "yunet"} or (file and name != "yunet"):
+        raise ModelError(f"unknown detector {spec!r}; known: auto, haar, yunet, yunet:FILE")
+    model = None if name == "haar" else _yunet_model(file)
+    if model is not None:
+        return YuNetDetector(model, width_px)
+    if name == "yunet":
+        raise ModelError(
+            "YuNet's model is not here: edge-fer fetch yunet, or --detector yunet:FILE"
+        )
+    return HaarDetector()
+
+
+def _yunet_model(file: str) -> Path | None:
+    """Returns where YuNet's model should be: as told, or as fetched."""
+    told = file or os.environ.get(YUNET_VARIABLE, "")
+    return Path(told).expanduser() if told else cached_model("yunet")
 
 
 def _detection(row: np.ndarray, scale: float) -> Detection:

@@ -14,6 +14,9 @@ from edge_fer.preprocess import Preprocessing
 from edge_fer.train.checkpoint import Checkpoint
 from edge_fer.train.config import TrainConfig
 
+#: Weighting of the dynamic images that a data specification makes of clips.
+CLIP_OF_WAY = {"dynamic": "bilen", "dynamic-paper": "paper"}
+
 Input = tuple[tuple[int, int, int], Preprocessing]
 
 
@@ -39,7 +42,8 @@ def input_of(config: TrainConfig, faces: Faces, origin: Checkpoint | None) -> In
     if faces.images_NHW.ndim == 4:
         if channels != faces.images_NHW.shape[3]:
             raise ModelError(f"{config.model} takes {channels} channel, not flow or dynamic images")
-        values |= {"color": "flow", "clahe_clip": 0.0, "eyes": None}
+        clip = CLIP_OF_WAY.get(config.data.partition(":")[0], "")
+        values |= {"color": "flow", "clahe_clip": 0.0, "eyes": None, "clip": clip}
     return (channels, height_px, width_px), Preprocessing.from_dict(values)
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ FACE = (175.0, 65.0, 110.0, 110.0)  # of the astronaut, read off the photo
 
 
 @pytest.fixture(autouse=True)
-def no_model_in_the_environment(monkeypatch):
+def no_model_around(monkeypatch, tmp_path):
     monkeypatch.delenv("EDGE_FER_YUNET", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -45,6 +48,40 @@ def test_yunet_finds_eyes_nose_and_mouth_where_they_are(photo, yunet_file):
         expected = [(203, 101), (247, 103), (225, 125), (206, 144), (245, 145)]
         np.testing.assert_allclose(points, expected, atol=8)
         assert detection.eyes == detection.landmarks[:2]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("width_px", [0, 160, 320])
+def test_yunet_finds_the_face_in_gray_and_in_a_tall_frame(photo, yunet_file, width_px):
+    detector = YuNetDetector(yunet_file, width_px)
+    tall = np.vstack([photo, np.zeros((512, 512, 3), np.uint8)])
+    for image in (cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY), tall):
+        assert overlap(detector.detect(image)[0].box, FACE) > 0.4
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1000, 3), (1000, 1, 3), (3, 5000), (31, 33, 3)])
+@pytest.mark.parametrize("width_px", [0, 320])
+def test_yunet_survives_frames_too_small_for_it(yunet_file, shape, width_px):
+    detector = YuNetDetector(yunet_file, width_px)
+    for value in (0, 127, 255):
+        assert detector.detect(np.full(shape, value, np.uint8)) == []
+
+
+@pytest.mark.data
+def test_a_fetched_model_is_found_without_being_named(yunet_file, tmp_path):
+    with pytest.raises(ModelError, match="edge-fer fetch yunet"):
+        open_detector("yunet")
+    cache = tmp_path / "cache" / "edge-fer"
+    cache.mkdir(parents=True)
+    shutil.copy(yunet_file, cache / "face_detection_yunet_2023mar.onnx")
+    assert isinstance(open_detector("yunet"), YuNetDetector)
+    assert isinstance(open_detector("auto"), YuNetDetector)
+
+
+def test_haar_finds_the_face_in_gray(photo):
+    gray = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    assert HaarDetector().detect(gray) == HaarDetector().detect(photo)
 
 
 def test_haar_finds_no_landmarks(photo):
@@ -80,7 +117,7 @@ def test_a_file_that_is_no_yunet_model_is_refused_by_name(tmp_path):
         open_detector(f"yunet:{tmp_path / 'text.onnx'}")
 
 
-@pytest.mark.parametrize("spec", ["mtcnn", "", "yunet", "yunet:"])
+@pytest.mark.parametrize("spec", ["mtcnn", "", "yunet", "yunet:", "haar:file", "auto:file"])
 def test_a_detector_that_cannot_be_opened_is_refused(spec):
     with pytest.raises(ModelError):
         open_detector(spec)

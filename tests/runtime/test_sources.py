@@ -1,8 +1,4 @@
-import importlib.machinery
-import itertools
 import struct
-import sys
-import types
 from pathlib import Path
 
 import cv2
@@ -170,42 +166,51 @@ def test_names_outside_ascii_are_read(tmp_path):
     assert [path.name for path in list_images(tmp_path)] == ["grüße 笑.png"]
 
 
-class FakePicamera2:
-    """What this package uses of picamera2, on a camera that shows a gray ramp."""
-
-    def __init__(self):
-        self.calls = []
-        FakePicamera2.last = self
-
-    def create_video_configuration(self, main):
-        return main
-
-    def configure(self, main):
-        self.main = main
-
-    def start(self):
-        self.calls.append("start")
-
-    def capture_array(self, name):
-        assert name == "main"
-        width, height = self.main["size"]
-        return np.full((height, width, 3), len(self.calls), np.uint8)
-
-    def stop(self):
-        self.calls.append("stop")
-
-    def close(self):
-        self.calls.append("close")
+def test_a_photo_that_cannot_be_read_among_good_ones_is_skipped(tmp_path, caplog):
+    for value, name in ((10, "a.png"), (30, "c.png")):
+        picture(tmp_path / name, value)
+    (tmp_path / "b.png").write_text("no picture at all")
+    frames = read_all(tmp_path)
+    assert [(frame.name, frame.index, frame.dropped) for frame in frames] == [
+        ("a.png", 0, 0),
+        ("c.png", 2, 1),
+    ]
+    (line,) = caplog.messages
+    assert "b.png: not an image" in line
 
 
-def test_a_pi_camera_gives_frames_and_is_closed(monkeypatch):
-    module = types.ModuleType("picamera2")
-    module.Picamera2 = FakePicamera2
-    module.__spec__ = importlib.machinery.ModuleSpec("picamera2", None)
-    monkeypatch.setitem(sys.modules, "picamera2", module)
-    with open_source("camera") as source:
-        frames = list(itertools.islice(source, 3))
-    assert [frame.index for frame in frames] == [0, 1, 2]
-    assert all(frame.image.shape == (480, 640, 3) for frame in frames)
-    assert FakePicamera2.last.main["format"] == "RGB888"
-    assert FakePicamera2.last.calls == ["start", "stop", "close"]
+def test_a_folder_of_bad_photos_only_is_an_error(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no picture at all")
+    with pytest.raises(SourceError, match="none of its 2 photos can be read"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["ftp://me:geheim@host/x?key=geheim", "webcam:0", "csi:x"])
+def test_an_unknown_kind_of_source_is_refused_with_those_that_are_known(spec):
+    with pytest.raises(SourceError) as caught:
+        open_source(spec)
+    message = str(caught.value)
+    assert message.startswith(spec[:4])
+    assert all(kind in message for kind in ("photo", "/dev/videoN", "csi", "gst:", "rtsp://"))
+    assert "\n" not in message
+    assert "geheim" not in message
+
+
+def test_a_url_with_spaces_keeps_its_password(monkeypatch):
+    with pytest.raises(SourceError) as caught:
+        open_source("http://me:ge heim@127.0.0.1:1/x")
+    assert "heim" not in str(caught.value)
+
+
+def test_photos_do_not_care_about_real_time(tmp_path):
+    picture(tmp_path / "a.png")
+    with open_source(str(tmp_path), every_frame=False) as source:
+        assert not source.live
+        assert len(list(source)) == 1
+
+
+def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "a.png").rename("night:1.png")
+    assert len(read_all("night:1.png")) == 1
