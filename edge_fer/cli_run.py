@@ -54,6 +54,7 @@ def run(
     clip_s: Annotated[
         float, typer.Option(help="Length of the clip of a micro-expression bundle, seconds.")
     ] = 0.5,
+    size: Annotated[str, typer.Option(help="Size to ask of a camera, WIDTHxHEIGHT.")] = "640x480",
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Play a video as a camera would, dropping frames.")
     ] = False,
@@ -127,6 +128,7 @@ def run(
         serve=serve,
         token=token,
         max_frames=frames,
+        size=_size(size),
         every_frame=False if realtime else None,
         retry_s=retry_s,
         force=force,
@@ -166,6 +168,13 @@ def _region(text: str) -> tuple[float, float, float, float] | None:
     except ValueError:
         raise EdgeFerError(f"--roi {text}: give four numbers, X,Y,W,H") from None
     return x, y, w, h
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) * int(height)):
+        raise EdgeFerError(f"--size {text}: give WIDTHxHEIGHT, e.g. 640x480")
+    return int(width), int(height)
 
 
 def _tell_steadiness(summary: "Summary", *, as_json: bool) -> None:
