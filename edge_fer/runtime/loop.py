@@ -1,6 +1,7 @@
 """``edge-fer run``: a source, a recognizer and its outputs, from start to a clean stop."""
 
 import statistics
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -219,7 +220,7 @@ def _open_page(options: RunOptions, health: Health) -> "PageServer":
     from edge_fer.runtime.serve.server import open_server
 
     host, port = parse_listen(options.serve)
-    return open_server(
+    server = open_server(
         host,
         port,
         token=options.token,
@@ -227,3 +228,5 @@ def _open_page(options: RunOptions, health: Health) -> "PageServer":
         about={"bundle": options.bundle, "source": redact(options.source)},
         recording=options.record is not None,
     )
+    sys.stderr.write(f"web page: {server.url}\n")
+    return server
