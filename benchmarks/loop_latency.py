@@ -24,12 +24,12 @@ import cv2
 import numpy as np
 
 from edge_fer import Recognizer, Settings
+from edge_fer.runtime.faces.tracking import overlap
 from edge_fer.runtime.frame import Frame
+from edge_fer.runtime.labels.smoothing import Smoother
+from edge_fer.runtime.labels.steadiness import Steadiness
 from edge_fer.runtime.result import STAGES, Face, Result
-from edge_fer.runtime.smoothing import Smoother
-from edge_fer.runtime.sources import open_source
-from edge_fer.runtime.steadiness import Steadiness
-from edge_fer.runtime.tracking import overlap
+from edge_fer.runtime.sources.opening import open_source
 
 SCHEMA = "edge-fer/loop-latency/1"
 FPS = 30.0

@@ -22,7 +22,7 @@ import numpy as np
 
 from edge_fer.runtime import loop
 from edge_fer.runtime.frame import Closing, Frame
-from edge_fer.runtime.health import rss_mb
+from edge_fer.runtime.service.health import rss_mb
 from edge_fer.runtime.settings import Settings
 from edge_fer.telemetry import load_1min, machine
 

@@ -97,10 +97,10 @@ def run(
 
     Ctrl-C and SIGTERM stop it cleanly. Exit code 1: an output failed and the run went on.
     """
-    from edge_fer.runtime.logs import set_up_logging
     from edge_fer.runtime.loop import RunOptions
     from edge_fer.runtime.loop import run as run_loop
     from edge_fer.runtime.recognizer import DEFAULT_BUNDLE
+    from edge_fer.runtime.service.logs import set_up_logging
     from edge_fer.runtime.settings import Settings
 
     settings = Settings(

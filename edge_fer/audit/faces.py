@@ -7,8 +7,8 @@ import numpy as np
 from edge_fer.data.spec import read_faces
 from edge_fer.errors import DataError, ModelError
 from edge_fer.preprocess import Preprocessing
-from edge_fer.runtime.detectors import open_detector
-from edge_fer.runtime.images import list_images, read_image
+from edge_fer.runtime.faces.detectors import open_detector
+from edge_fer.runtime.sources.images import list_images, read_image
 
 PHOTOS = "photos"
 

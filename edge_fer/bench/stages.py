@@ -9,10 +9,10 @@ import numpy as np
 
 from edge_fer.errors import SourceError
 from edge_fer.runtime.frame import Source
+from edge_fer.runtime.labels.steadiness import Steadiness
 from edge_fer.runtime.recognizer import Recognizer
 from edge_fer.runtime.result import STAGES, Result
-from edge_fer.runtime.sources import open_source
-from edge_fer.runtime.steadiness import Steadiness
+from edge_fer.runtime.sources.opening import open_source
 
 WARMUP_FRAMES = 2
 

@@ -17,8 +17,8 @@ from edge_fer.data.spec import read_faces
 from edge_fer.errors import DataError
 from edge_fer.preprocess import PIXEL_OFFSET, PIXEL_SCALE, Preprocessing, fit_all, normalise
 from edge_fer.resources import find_resource
-from edge_fer.runtime.detectors import Detector, open_detector
-from edge_fer.runtime.images import list_images, read_image
+from edge_fer.runtime.faces.detectors import Detector, open_detector
+from edge_fer.runtime.sources.images import list_images, read_image
 
 PHOTOS, DISTILLED, LISTED = "photos", "distilled", "fer2013"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_fer.data.dataset import VIDEO_SUFFIXES, Clip, Item, read_picture
 from edge_fer.errors import DataError, SourceError
-from edge_fer.runtime.captures import CaptureSource
+from edge_fer.runtime.sources.captures import CaptureSource
 
 
 def read_clip(item: Item) -> np.ndarray:

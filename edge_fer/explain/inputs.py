@@ -17,8 +17,8 @@ from edge_fer.data.spec import read_dataset, read_faces
 from edge_fer.data.vocabulary import places_of
 from edge_fer.errors import DataError, SourceError
 from edge_fer.preprocess import Box, Preprocessing, fit_all, normalise
-from edge_fer.runtime.detectors import Detector
-from edge_fer.runtime.images import read_image
+from edge_fer.runtime.faces.detectors import Detector
+from edge_fer.runtime.sources.images import read_image
 
 BATCH_SIZE = 32
 #: Instead of a split: the whole dataset.

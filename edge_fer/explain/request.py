@@ -8,8 +8,8 @@ from edge_fer.data.faces import Faces
 from edge_fer.errors import DataError, EdgeFerError
 from edge_fer.explain.gradcam import Explainer, open_explainer
 from edge_fer.explain.inputs import Inputs, draw, read_labelled_faces, read_photo_faces
-from edge_fer.runtime.detectors import open_detector
-from edge_fer.runtime.images import list_images
+from edge_fer.runtime.faces.detectors import open_detector
+from edge_fer.runtime.sources.images import list_images
 from edge_fer.train.checkpoint import Checkpoint, load_checkpoint
 
 DEFAULT_PER_CLASS = 6

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, TextIO
 
 from edge_fer.errors import OutputError
 from edge_fer.runtime.frame import Source
-from edge_fer.runtime.health import Health
-from edge_fer.runtime.outputs import Outputs, parse_listen, recording_needs_colour
-from edge_fer.runtime.publish import open_publisher
+from edge_fer.runtime.labels.steadiness import Steadiness
+from edge_fer.runtime.outputs.outputs import Outputs, parse_listen, recording_needs_colour
+from edge_fer.runtime.outputs.publish import open_publisher
+from edge_fer.runtime.outputs.sinks import JsonLines, TextLines, open_recorder
 from edge_fer.runtime.reading import Reading
 from edge_fer.runtime.recognizer import Recognizer
-from edge_fer.runtime.redact import redact
 from edge_fer.runtime.result import Result
-from edge_fer.runtime.service import StopRequest, SystemdNotifier, stop_on_signals
+from edge_fer.runtime.service.health import Health
+from edge_fer.runtime.service.signals import StopRequest, SystemdNotifier, stop_on_signals
 from edge_fer.runtime.settings import Settings
-from edge_fer.runtime.sinks import JsonLines, TextLines, open_recorder
-from edge_fer.runtime.sources import CAMERA_SIZE, RETRY_S, open_source
-from edge_fer.runtime.steadiness import Steadiness
+from edge_fer.runtime.sources.opening import CAMERA_SIZE, RETRY_S, open_source
+from edge_fer.runtime.sources.redact import redact
 
 if TYPE_CHECKING:
     from edge_fer.runtime.serve.server import PageServer
@@ -197,7 +197,7 @@ def _open_outputs(
     elif options.lines == "text":
         outputs.add("lines", TextLines(stream, live=source.fps > 0))
     if options.csv is not None:
-        from edge_fer.runtime.csv_rows import CsvRows
+        from edge_fer.runtime.outputs.csv_rows import CsvRows
 
         outputs.add("csv", CsvRows(options.csv, labels, force=options.force))
     if options.record is not None:

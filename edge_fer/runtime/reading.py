@@ -4,9 +4,9 @@ import logging
 
 from edge_fer.errors import EdgeFerError, ModelError
 from edge_fer.runtime.frame import Frame
-from edge_fer.runtime.health import Health
 from edge_fer.runtime.recognizer import Recognizer
 from edge_fer.runtime.result import Result
+from edge_fer.runtime.service.health import Health
 
 #: So many failures in a row are no accident.
 MOST_FAILURES = 100

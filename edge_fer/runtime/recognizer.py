@@ -10,14 +10,14 @@ import numpy as np
 from edge_fer.bundle import Bundle
 from edge_fer.resources import find_resource
 from edge_fer.runtime.classifier import Classifier, choose_file
-from edge_fer.runtime.detectors import Detector, open_detector
-from edge_fer.runtime.finder import Finder, Stopwatch
+from edge_fer.runtime.faces.detectors import Detector, open_detector
+from edge_fer.runtime.faces.finder import Finder, Stopwatch
+from edge_fer.runtime.faces.tracking import Person
 from edge_fer.runtime.frame import Frame, Source
-from edge_fer.runtime.micro import MicroClip
+from edge_fer.runtime.labels.micro import MicroClip
+from edge_fer.runtime.labels.smoothing import Smoother
 from edge_fer.runtime.result import UNSURE, Face, Result
 from edge_fer.runtime.settings import Settings
-from edge_fer.runtime.smoothing import Smoother
-from edge_fer.runtime.tracking import Person
 
 DEFAULT_BUNDLE = "arch-1-fer2013"
 
@@ -97,7 +97,7 @@ class Recognizer:
             EdgeFerError: The source cannot be opened, or ends in an error.
         """
         if isinstance(source, str):
-            from edge_fer.runtime.sources import open_source
+            from edge_fer.runtime.sources.opening import open_source
 
             with open_source(source) as opened:
                 yield from self.stream(opened)

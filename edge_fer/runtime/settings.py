@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from edge_fer.errors import ModelError
 from edge_fer.preprocess import Box
-from edge_fer.runtime.detectors import Detector
+from edge_fer.runtime.faces.detectors import Detector
 
 FACES = ("all", "largest")
 

@@ -7,8 +7,8 @@ from edge_fer.compress.calibrate import calibration_faces
 from edge_fer.data.fer2013 import read_fer2013
 from edge_fer.errors import DataError, EdgeFerError
 from edge_fer.preprocess import FER2013_EYES, Preprocessing
-from edge_fer.runtime.detectors import Detection
-from edge_fer.runtime.images import read_image
+from edge_fer.runtime.faces.detectors import Detection
+from edge_fer.runtime.sources.images import read_image
 
 GRAY = Preprocessing()
 

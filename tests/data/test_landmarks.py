@@ -15,8 +15,8 @@ from edge_fer.data.landmarks import (
     place_of_eyes,
 )
 from edge_fer.errors import DataError, MissingExtraError, OutputError
-from edge_fer.runtime.detectors import HaarDetector
-from edge_fer.runtime.images import read_image
+from edge_fer.runtime.faces.detectors import HaarDetector
+from edge_fer.runtime.sources.images import read_image
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (40, 50), np.uint8) for _ in range(5)]

@@ -17,9 +17,9 @@ from playwright.sync_api import sync_playwright
 
 from edge_fer.labels import FER2013_LABELS
 from edge_fer.runtime.frame import Frame
-from edge_fer.runtime.health import Health
 from edge_fer.runtime.result import STAGES, Face, Result
 from edge_fer.runtime.serve import open_server
+from edge_fer.runtime.service.health import Health
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from edge_fer.runtime.detectors import Detection
+from edge_fer.runtime.faces.detectors import Detection
 from edge_fer.runtime.frame import Frame
 
 WIDTH, HEIGHT = 320, 240

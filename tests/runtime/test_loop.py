@@ -15,10 +15,10 @@ from edge_fer.errors import EdgeFerError, ModelError, OutputError
 from edge_fer.labels import FER2013_LABELS
 from edge_fer.preprocess import FER2013_EYES
 from edge_fer.runtime import loop
-from edge_fer.runtime.detectors import Detection
+from edge_fer.runtime.faces.detectors import Detection
 from edge_fer.runtime.frame import Closing, Frame
 from edge_fer.runtime.loop import RunOptions, Summary, run
-from edge_fer.runtime.outputs import parse_listen
+from edge_fer.runtime.outputs.outputs import parse_listen
 from edge_fer.runtime.recognizer import Recognizer
 from edge_fer.runtime.settings import Settings
 

@@ -12,16 +12,16 @@ import edge_fer
 from edge_fer.dynamic_image import dynamic_image
 from edge_fer.errors import ModelError, SourceError
 from edge_fer.preprocess import Preprocessing
-from edge_fer.runtime.detectors import Detection
+from edge_fer.runtime.faces.detectors import Detection
+from edge_fer.runtime.faces.region import PHOTO_PX, VIDEO_PX
+from edge_fer.runtime.faces.tracking import overlap
 from edge_fer.runtime.frame import Frame
-from edge_fer.runtime.images import read_image
-from edge_fer.runtime.micro import SIDE_PX
+from edge_fer.runtime.labels.micro import SIDE_PX
+from edge_fer.runtime.labels.steadiness import Steadiness
 from edge_fer.runtime.recognizer import Recognizer
-from edge_fer.runtime.region import PHOTO_PX, VIDEO_PX
 from edge_fer.runtime.result import STAGES, UNSURE
 from edge_fer.runtime.settings import Settings
-from edge_fer.runtime.steadiness import Steadiness
-from edge_fer.runtime.tracking import overlap
+from edge_fer.runtime.sources.images import read_image
 from tests.runtime.scenes import Told, frame, scene
 
 pytestmark = pytest.mark.device

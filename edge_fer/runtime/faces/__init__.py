@@ -1,0 +1,1 @@
+"""Where the faces are: detecting now and then, following in between, who is who."""

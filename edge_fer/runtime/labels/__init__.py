@@ -1,0 +1,1 @@
+"""Labels over time: smoothing, resting faces, clips, how steady they are."""

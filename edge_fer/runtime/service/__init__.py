@@ -1,0 +1,1 @@
+"""Running for weeks: signals and systemd, health, logs."""
