@@ -2,7 +2,6 @@
 
 import http.server
 import itertools
-import shutil
 import threading
 from urllib.parse import urlsplit
 
@@ -20,14 +19,8 @@ from edge_fer.runtime.frame import Frame
 from edge_fer.runtime.result import STAGES, Face, Result
 from edge_fer.runtime.serve import open_server
 from edge_fer.runtime.service.health import Health
+from tests.e2e.browser import CHROMIUM, FLAGS
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 TOKEN = "a-token-of-23-characters"
 DEADLINE_MS = 20_000
 FRAME_S = 1 / 30
