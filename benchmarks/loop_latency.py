@@ -11,8 +11,6 @@ Wall-clock time counts whatever else the machine does; CPU time of the thread st
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from edge_fer.runtime.labels.smoothing import Smoother
 from edge_fer.runtime.labels.steadiness import Steadiness
 from edge_fer.runtime.result import STAGES, Face, Result
 from edge_fer.runtime.sources.opening import open_source
+from edge_fer.telemetry import load_1min, machine
 
 SCHEMA = "edge-fer/loop-latency/1"
 FPS = 30.0
@@ -199,7 +198,8 @@ def measure(clips: dict[str, list[Frame]], timed: str, bundle: str, frames: int)
     model_file = recognizer.classifier.model_file
     return {
         "schema": SCHEMA,
-        "machine": {"processor": platform.machine(), "load": os.getloadavg()[0]},
+        "command": " ".join(["python", *sys.argv]),
+        "machine": machine() | {"load_before": load_1min()},
         "clip": f"{timed}, in {WIDTH_PX}x{HEIGHT_PX}",
         "detector": type(recognizer.detector).__name__,
         "model": model_file.file,
@@ -217,7 +217,7 @@ def table(document: dict[str, Any]) -> str:
     timed, steady = document["latency"], document["steadiness"]
     lines = [
         f"{document['clip']}; {document['detector']} + {document['model']}; "
-        f"load {document['machine']['load']:.1f}",
+        f"load {document['machine']['load_before']:.1f} before",
         f"{'stage':<12}{'p50 ms':>8}{'mean ms':>9}{'share':>8}",
     ]
     for stage, entry in timed["stages"].items():

@@ -1,18 +1,25 @@
 """Fills the tables of the READMEs from benchmarks/results; ``--check`` only compares."""
 
+import importlib
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from edge_fer.bench.formats import markdown
+from edge_fer.bench.tables import bench_tables
 from edge_fer.show import MODELS_HEADS, models_rows
 from edge_fer.zoo import models_document
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TRAINING = ROOT / "benchmarks" / "training"
-PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "benchmarks" / "PAPERS.md",
+)
 ACCURACY = ("evaluate_arch-1-fer2013_checkpoint.json", "evaluate_arch-1-fer2013_bundle.json")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -114,6 +121,67 @@ def micro_table() -> str:
     return _markdown(["database", "UF1 %", "UAR %", "accuracy %"], rows)
 
 
+def papers_table() -> str:
+    """The papers' own complexity tables, with what was counted and measured here beside them."""
+    path = newest("papers")
+    document = json.loads(path.read_text())
+    tables = bench_tables(document)
+    return f"{_made(path, document)}\n\n{markdown(tables)}"
+
+
+def peers_table() -> str:
+    """Edge-fer and what people use instead, from one interleaved run."""
+    sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
+    as_markdown = importlib.import_module("tables").as_markdown
+    path = newest("peers")
+    document = json.loads(path.read_text())
+    return f"{_made(path, document)}\n\n{as_markdown(document)}"
+
+
+def loop_table() -> str:
+    """Stages of the camera loop, and what a frame takes in all."""
+    path = newest("loop")
+    document = json.loads(path.read_text())
+    timed = document["latency"]
+    rows = [
+        [stage, *(f"{entry[key]:.3f}" for key in ("p50_ms", "mean_ms")), f"{entry['share']:.1%}"]
+        for stage, entry in timed["stages"].items()
+    ]
+    for name, key in (("frame, wall clock", "wall_ms"), ("frame, CPU", "cpu_ms")):
+        figures = timed[key]
+        rows.append([name, f"{figures['p50']:.3f}", f"{figures['mean']:.3f}", "-"])
+    worst = f"p99 of a frame: {timed['wall_ms']['p99']:.2f} ms, CPU {timed['cpu_ms']['p99']:.2f} ms"
+    tail = f"{worst}; overhead of the loop over its stages {timed['overhead']:.1%}."
+    table = _markdown(["stage", "p50 ms", "mean ms", "share"], rows)
+    return f"{_made(path, document)}\n\n{table}\n{tail}"
+
+
+def soak_table() -> str:
+    """A very long run, tenth by tenth."""
+    path = newest("soak")
+    document = json.loads(path.read_text())
+    keys = ("rss_mb_median", "wall_p50_ms", "wall_p99_ms", "cpu_p50_ms", "cpu_p99_ms")
+    rows = [
+        [str(number), *(f"{figures[key]:.2f}" for key in keys)]
+        for number, figures in enumerate(document["tenths"], 1)
+    ]
+    head = f"{document['frames']:,} frames in {document['minutes']:.0f} minutes. "
+    heads = ["tenth", "RSS MB", "p50 ms", "p99 ms", "CPU p50 ms", "CPU p99 ms"]
+    return f"{head}{_made(path, document)}\n\n{_markdown(heads, rows)}"
+
+
+def newest(kind: str) -> Path:
+    """Returns the latest result of a kind; its name ends with the date."""
+    return max(RESULTS.glob(f"{kind}_*.json"), key=lambda path: path.stem.rpartition("_")[2])
+
+
+def _made(path: Path, document: dict[str, Any]) -> str:
+    machine = document["machine"]
+    load = f"load {machine['load_before']:.1f} before the start"
+    link = f"[{path.name}](results/{path.name})"
+    return f"{machine['cpu']}, {machine['cores']} cores, {load}: {link}."
+
+
 def zoo_table() -> str:
     """One line per model of the zoo, from its code, beside its paper."""
     return _markdown(list(MODELS_HEADS), models_rows(models_document()))
@@ -123,7 +191,11 @@ TABLES = {
     "accuracy": accuracy_table,
     "classes": classes_table,
     "latency": latency_table,
+    "loop": loop_table,
     "micro": micro_table,
+    "papers": papers_table,
+    "peers": peers_table,
+    "soak": soak_table,
     "training": training_table,
     "zoo": zoo_table,
 }
