@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
+# Processes that run tests side by side, one thread each.
+JOBS ?= 2
 # Where to take torch from; https://download.pytorch.org/whl/cpu spares the CUDA packages.
 TORCH_INDEX ?=
 PHOTO = $(shell $(BIN)/python -c "import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / 'data/astronaut.png')")
@@ -35,7 +37,7 @@ demo: $(VENV)/.ready
 	@echo "The annotated picture is $(OUT)/demo.png, the bundle $(OUT)/demo-bundle"
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
