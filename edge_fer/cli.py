@@ -14,6 +14,7 @@ from edge_fer.cli_audit import audit
 from edge_fer.cli_bench import bench
 from edge_fer.cli_common import Json, print_json
 from edge_fer.cli_data import data_app
+from edge_fer.cli_doctor import doctor
 from edge_fer.cli_evaluate import evaluate
 from edge_fer.cli_explain import explain
 from edge_fer.cli_prune import prune
@@ -134,6 +135,7 @@ app.command()(bench)
 
 app.command()(run)
 app.command()(fetch)
+app.command()(doctor)
 
 
 def _print_json(document: Any) -> None:

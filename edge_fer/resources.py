@@ -1,4 +1,4 @@
-"""Finds what people write and read: recipes, targets, published tables, shipped bundles.
+"""Finds what people write and read: recipes, targets, templates, published tables, bundles.
 
 The wheel carries these folders inside the package; a checkout has them beside it. Every name may
 also be a path.
@@ -16,6 +16,7 @@ FOLDERS = {
     "calibration": ("quantize/calibration", "{name}.txt"),
     "training": ("train/recipes", "{name}.toml"),
     "target": ("targets", "{name}/profile.toml"),
+    "template": ("targets/common", "{name}.template"),
     "bundle": ("bundles", "{name}"),
     "sweep": ("benchmarks/sweeps", "{name}.toml"),
     "suite": ("benchmarks/suites", "{name}.toml"),

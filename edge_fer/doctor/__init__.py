@@ -1,0 +1,1 @@
+"""What a device is, what is wrong with it, and the command that helps."""
