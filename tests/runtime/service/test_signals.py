@@ -72,7 +72,7 @@ def test_the_watchdog_is_fed_only_while_frames_advance(systemd):
     notifier.close()
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid()])
+@pytest.mark.parametrize("pid", [1, os.getpid()], ids=["another", "own"])
 def test_a_watchdog_of_another_process_is_not_fed(systemd, pid):
     environment = {"WATCHDOG_USEC": "4000000", "WATCHDOG_PID": str(pid)}
     notifier = SystemdNotifier({**systemd.environment, **environment})
