@@ -262,7 +262,9 @@ def test_steps_end_alike_whether_they_were_interrupted_or_not(request_of, tuning
     weights = load_checkpoint(again.out).network.state_dict()
     for name, tensor in expected.network.state_dict().items():
         assert torch.equal(tensor, weights[name]), name
-    assert work(again, resume=True)["after"] == document["after"]
+    after = work(again, resume=True)["after"]
+    size_mb = pytest.approx(document["after"]["size_mb"], rel=0.01)  # speeds are in the file too
+    assert after == document["after"] | {"size_mb": size_mb}
 
 
 def _interrupted_after(steps):

@@ -300,10 +300,12 @@ def test_a_hidden_tab_asks_for_nothing(feed, open_tab):
     watched = open_tab()
     watched.tab.goto(feed.serve().url)
     watched.wait_for_label("happy")
+    watched.wait_for_motion()
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
     tell = "document.dispatchEvent(new Event('visibilitychange'))"
     watched.tab.evaluate(hide % "true" + tell)
     watched.wait_for_state("paused")
+    feed.wait_for_frames(10)
     shown = watched.tab.evaluate(PICTURE_OF_CANVAS)
     feed.wait_for_frames(30)
     assert feed.page._server.server_state.tasks == set()
