@@ -14,6 +14,7 @@ from edge_fer.cli_audit import audit
 from edge_fer.cli_bench import bench
 from edge_fer.cli_common import Json, print_json
 from edge_fer.cli_data import data_app
+from edge_fer.cli_deploy import deploy, flash, release
 from edge_fer.cli_doctor import doctor
 from edge_fer.cli_evaluate import evaluate
 from edge_fer.cli_explain import explain
@@ -55,6 +56,8 @@ EXTRA_OF_MODULE = {
     "h5py": "keras",
     "paho": "mqtt",
     "pooch": "fetch",
+    "packaging": "deploy",
+    "fatfs": "flash",
     "starlette": "serve",
     "uvicorn": "serve",
     "websockets": "serve",
@@ -136,6 +139,9 @@ app.command()(bench)
 app.command()(run)
 app.command()(fetch)
 app.command()(doctor)
+app.command()(release)
+app.command()(deploy)
+app.command()(flash)
 
 
 def _print_json(document: Any) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,6 +54,9 @@ def bench(
     sustained: Annotated[
         int, typer.Option(min=0, help="Also run the fastest row so many minutes.")
     ] = 0,
+    on: Annotated[
+        str, typer.Option(help="Measure on a device, USER@HOST, by the release that runs there.")
+    ] = "",
     table_format: Annotated[
         str, typer.Option("--format", help="table, markdown, csv or latex.")
     ] = "table",
@@ -89,7 +92,7 @@ def bench(
         refuse_overwrite(path, force=force or path.is_dir())
     if report:
         from edge_fer.bench.page import write_report
-    names = models or ([] if suite else [_default_bundle()])
+    names = [] if on else models or ([] if suite else [_default_bundle()])
     counts = [1] if suite and not threads else _thread_counts(threads)
     session = Session(
         paths=[find_resource("bundle", name) for name in names],
@@ -111,7 +114,7 @@ def bench(
         on_round=round_printer(rounds, quiet=quiet),
         on_minute=minute_printer(quiet=quiet),
     )
-    document = run_session(session, listener)
+    document = _on(on, models, rounds, inferences) if on else run_session(session, listener)
     if out:
         path = result_path(out, document)
         refuse_overwrite(path, force=force)
@@ -122,6 +125,14 @@ def bench(
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         print_bench(document, table_format)
+
+
+def _on(host: str, models: Sequence[str] | None, rounds: int, inferences: int) -> dict[str, Any]:
+    from edge_fer.deploy.bench_on import bench_on
+    from edge_fer.deploy.release import DEVICE_BUNDLE
+
+    counts = ("--rounds", str(rounds), "--inferences", str(inferences))
+    return bench_on(host, (*(models or (DEVICE_BUNDLE,)), *counts))
 
 
 def _compare(paths: Sequence[str], table_format: str, *, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""Releases, and how they get onto devices over ssh."""
