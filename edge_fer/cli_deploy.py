@@ -10,28 +10,31 @@ import typer
 from edge_fer.cli_common import Force, Json, Quiet, print_json
 from edge_fer.errors import EdgeFerError
 
+BundleName = Annotated[str, typer.Option(help="Bundle, by name or path.")]
+Arguments = Annotated[
+    str,
+    typer.Option(help="Of run on the device, e.g. '--publish mqtt://localhost/robot'."),
+]
+Wheels = Annotated[
+    Path | None,
+    typer.Option(help="Folder of ready wheels, edge-fer's among them, instead of a download."),
+]
+Key = Annotated[Path | None, typer.Option(help="Sign the release with this ed25519 key.")]
+
 
 def deploy(
     hosts: Annotated[
         list[str],
         typer.Argument(help="USER@HOST, or names of your ssh configuration; several at once."),
     ],
-    bundle: Annotated[str, typer.Option(help="Bundle, by name or path.")] = "",
+    bundle: BundleName = "",
     target: Annotated[str, typer.Option(help="What the devices are, e.g. raspberry-pi-5.")] = "",
-    arguments: Annotated[
-        str,
-        typer.Option(help="Of run on the device, e.g. '--publish mqtt://localhost/robot'."),
-    ] = "",
+    arguments: Arguments = "",
     release: Annotated[
         Path | None, typer.Option(help="A ready release, instead of --bundle and --target.")
     ] = None,
-    wheels: Annotated[
-        Path | None,
-        typer.Option(help="Folder of ready wheels, edge-fer's among them, instead of a download."),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Sign the release with this ed25519 key.")
-    ] = None,
+    wheels: Wheels = None,
+    key: Key = None,
     health: Annotated[
         str, typer.Option(help="Shell command on the device; exit code 0: the service is well.")
     ] = "",
@@ -86,18 +89,10 @@ def deploy(
 def release(
     target: Annotated[str, typer.Option(help="What the device is, e.g. raspberry-pi-5.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    bundle: Annotated[str, typer.Option(help="Bundle, by name or path.")] = "",
-    arguments: Annotated[
-        str,
-        typer.Option(help="Of run on the device, e.g. '--publish mqtt://localhost/robot'."),
-    ] = "",
-    wheels: Annotated[
-        Path | None,
-        typer.Option(help="Folder of ready wheels, edge-fer's among them, instead of a download."),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Sign the release with this ed25519 key.")
-    ] = None,
+    bundle: BundleName = "",
+    arguments: Arguments = "",
+    wheels: Wheels = None,
+    key: Key = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

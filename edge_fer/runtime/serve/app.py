@@ -19,7 +19,7 @@ from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_fer.runtime.result import Result
+from edge_fer.runtime.outputs.lines import json_line
 from edge_fer.runtime.serve.access import REFUSALS, Access, Guard
 from edge_fer.runtime.serve.frames import EndedError, Exchange, FullError, Pictures, Status, Viewers
 
@@ -72,11 +72,6 @@ def build_app(
         WebSocketRoute("/live", Talk(viewers, partial(_show, pictures, status))),
     ]  # fmt: skip
     return Guard(Router(routes, redirect_slashes=False), access, PUBLIC)
-
-
-def json_line(result: Result) -> str:
-    """Returns what ``edge-fer run --json`` prints for a frame."""
-    return json.dumps(result.to_dict(), ensure_ascii=False)
 
 
 def _file(name: str, media_type: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
