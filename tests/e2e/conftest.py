@@ -20,7 +20,12 @@ def cli(tmp_path: Path) -> Cli:
         return subprocess.run(
             [sys.executable, "-m", "edge_fer.cli", *map(str, arguments)],
             cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                **environment,
+            },
             capture_output=True,
             text=True,
             check=False,

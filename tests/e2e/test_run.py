@@ -141,9 +141,12 @@ def test_bad_use_is_one_line(
     assert words in line
 
 
-def test_a_model_that_is_already_there_needs_no_network(cli: Cli, yunet_file: Path) -> None:
-    done = cli("fetch", "yunet", "--file", yunet_file, XDG_CACHE_HOME="cache")
+def test_a_model_that_is_already_there_needs_no_network(
+    cli: Cli, yunet_file: Path, tmp_path: Path
+) -> None:
+    done = cli("fetch", "yunet", "--file", yunet_file)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).name == "face_detection_yunet_2023mar.onnx"
-    assert cli("fetch", "yunet", XDG_CACHE_HOME="cache").stdout == done.stdout
+    kept = tmp_path / "cache" / "edge-fer" / "face_detection_yunet_2023mar.onnx"
+    assert Path(done.stdout.strip()) == kept
+    assert cli("fetch", "yunet").stdout == done.stdout
     assert cli("fetch", "haar").returncode == 2

@@ -1,6 +1,7 @@
 """The wheel alone, in a clean environment: what a Raspberry Pi gets."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,8 +41,10 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(environment: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [environment / "bin" / "edge-fer", *arguments]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd="/")
+    """Runs the installed command as a person who has fetched nothing yet."""
+    command = [str(part) for part in (environment / "bin" / "edge-fer", *arguments)]
+    variables = {**os.environ, "XDG_CACHE_HOME": str(environment / "cache")}
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", env=variables)
 
 
 def test_wheel_is_small_and_holds_no_training_data(wheel: Path) -> None:
