@@ -110,6 +110,64 @@ def _run_row(folder: Path, path: Path) -> list[str]:
     ]
 
 
+def int8_table() -> str:
+    """One line per quantized file of every network that was trained and quantized."""
+    heads = ["network", "recipe", "file", "MB", "of float", "float %", "INT8 %", "drop, points"]
+    heads += ["95 %", "other label %", "latency, INT8 / float"]
+    ratios = _latency_ratios()
+    rows = [
+        _int8_row(path.stem.partition("_")[2], document["recipe"]["name"], pair, ratios)
+        for path in sorted(RESULTS.glob("quantize_*.json"))
+        for document in [json.loads(path.read_text())]
+        for pair in _pairs(document["rows"])
+    ]
+    return _markdown(heads, rows)
+
+
+def _pairs(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Returns each quantized file behind its float twin."""
+    twins = {row["format"]: row for row in rows if "against_float" not in row}
+    return [(twins[row["format"]], row) for row in rows if "against_float" in row]
+
+
+def _int8_row(
+    name: str,
+    recipe: str,
+    pair: tuple[dict[str, Any], dict[str, Any]],
+    ratios: dict[tuple[str, str], float],
+) -> list[str]:
+    twin, row = pair
+    cost = row["against_float"]
+    config = TRAINING / name / "config.json"
+    model = json.loads(config.read_text())["model"] if config.is_file() else name
+    ratio = ratios.get((model, row["format"]))
+    return [
+        name,
+        recipe,
+        row["file"].rpartition(".")[2],
+        f"{row['size_mb']:.3f}",
+        f"{row['size_mb'] / twin['size_mb']:.3f}",
+        _percent(twin["accuracy"]),
+        _percent(row["accuracy"]),
+        f"{cost['drop_pt']:+.2f}",
+        " .. ".join(f"{bound:+.2f}" for bound in cost["drop_ci95_pt"]),
+        f"{cost['flips_percent']:.2f}",
+        "-" if ratio is None else f"{ratio:.2f}",
+    ]
+
+
+def _latency_ratios() -> dict[tuple[str, str], float]:
+    """Returns INT8's p50 over float's by model and format, on LiteRT and ONNX Runtime."""
+    rows = json.loads(newest("papers").read_text())["rows"]
+    wanted = {("litert", "tflite"), ("onnxruntime", "onnx")}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if (row["engine"], row["format"]) in wanted:
+            times = found.setdefault((row["model"], row["format"]), {})
+            times[row["precision"]] = row["p50_ms"]
+    return {key: times["int8"] / times["fp32"] for key, times in found.items()}
+
+
 def micro_table() -> str:
     """MEGC2019's composite, and each of its databases, subjects left out one at a time."""
     figures = _read("sweep_megc2019_loso.json")["rows"][0]["figures"]
@@ -190,6 +248,7 @@ def zoo_table() -> str:
 TABLES = {
     "accuracy": accuracy_table,
     "classes": classes_table,
+    "int8": int8_table,
     "latency": latency_table,
     "loop": loop_table,
     "micro": micro_table,

@@ -24,6 +24,9 @@ def evaluate(
     fit_temperature: Annotated[
         bool, typer.Option("--fit-temperature", help="Fit a temperature, store it in the model.")
     ] = False,
+    disturbed: Annotated[
+        bool, typer.Option("--disturbed", help="Also on blurred, dark, covered ... faces.")
+    ] = False,
     predictions: Annotated[
         Path | None, typer.Option(help="Write every face's label and probabilities, CSV.")
     ] = None,
@@ -54,6 +57,7 @@ def evaluate(
         models=tuple(models),
         selection=Selection(data=data, split=split, protocol=protocol, fold=fold),
         fit_temperature=fit_temperature,
+        disturbed=disturbed,
         command=command_line(),
     )
     evaluation = run_evaluation(request, stage_printer(quiet=quiet))

@@ -7,6 +7,7 @@ from edge_fer.evaluate.tables import (
     comparison_table,
     names_of,
     remarks,
+    robustness_table,
     summary_table,
     temperature_table,
 )
@@ -14,11 +15,12 @@ from edge_fer.show_table import print_line, print_table
 
 
 def evaluation_tables(document: dict[str, Any]) -> None:
-    """Prints ``edge-fer/evaluate/1``; per class for the first result only."""
+    """Prints ``edge-fer/evaluate/1``; per class and disturbed for the first result only."""
     first = document["results"][0]
     tables = (
         summary_table(document),
         class_table(first, names_of(document)[0]),
+        robustness_table(first, names_of(document)[0]),
         comparison_table(document),
         temperature_table(document),
     )

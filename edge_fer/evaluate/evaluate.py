@@ -19,6 +19,7 @@ from edge_fer.evaluate.compare import comparison
 from edge_fer.evaluate.labelled import Labelled, Selection, read_selection
 from edge_fer.evaluate.metrics import expected_calibration_error, reliability_bins, report
 from edge_fer.evaluate.predictions import FoldPredictions, databases_of
+from edge_fer.evaluate.robustness import Predict, robustness
 from edge_fer.evaluate.store import require_writable, store_temperature
 from edge_fer.evaluate.temperature import fit_temperature, negative_log_likelihood
 from edge_fer.runtime.classifier import softmax
@@ -36,12 +37,14 @@ class Request:
         models: Checkpoints (``*.safetensors``) and bundles; each is compared with the first.
         selection: The faces.
         fit_temperature: Fit the one model's temperature on the faces, and store it in the model.
+        disturbed: Also measure on disturbed faces.
         command: The command line, for the document.
     """
 
     models: tuple[Path, ...]
     selection: Selection
     fit_temperature: bool = False
+    disturbed: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -104,12 +107,18 @@ def evaluate(request: Request, announce: Callable[[str], None] = lambda _: None)
         _predictions(logits_NK / temperature, test, measured.faces)
         for logits_NK, temperature in zip(measured.logits, temperatures, strict=True)
     )
+    curves = _curves(measured, shared, announce) if request.disturbed else [{}] * len(candidates)
     document = {
         **_head(request, test, shared, candidates),
         "results": [
-            {**candidate.head, "temperature": temperature, **_figures(said, measured.leaked_N)}
-            for candidate, temperature, said in zip(
-                candidates, temperatures, predictions, strict=True
+            {
+                **candidate.head,
+                "temperature": temperature,
+                **_figures(said, measured.leaked_N),
+                **curve,
+            }
+            for candidate, temperature, said, curve in zip(
+                candidates, temperatures, predictions, curves, strict=True
             )
         ],
         "comparisons": _comparisons(candidates, predictions),
@@ -133,6 +142,18 @@ def _measure(
         logits.append(shared.logits(logits_NK, index))
     leaked_N = None if test.leaked_N is None else test.leaked_N[kept_N]
     return _Measured(candidates=candidates, logits=logits, faces=faces, leaked_N=leaked_N)
+
+
+def _curves(
+    measured: _Measured, shared: SharedClasses, announce: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    def predict(index: int, candidate: Candidate) -> Predict:
+        return lambda images_NHW: shared.logits(candidate.logits(images_NHW), index)
+
+    predicts = [predict(index, candidate) for index, candidate in enumerate(measured.candidates)]
+    faces = measured.faces
+    curves = robustness(predicts, faces.images_NHW, faces.labels_N, announce)
+    return [{"robustness": curve} for curve in curves]
 
 
 def _check_outputs(candidate: Candidate, logits_NK: np.ndarray) -> None:

@@ -11,13 +11,20 @@ from edge_fer.evaluate.tables import (
     comparison_table,
     names_of,
     remarks,
+    robustness_table,
     summary_table,
     temperature_table,
     title_of,
 )
 from edge_fer.files import write_atomic
 from edge_fer.report.page import Picture, Section, render_page
-from edge_fer.report.plots import confusion_figure, inline_svg, png_bytes, reliability_figure
+from edge_fer.report.plots import (
+    confusion_figure,
+    inline_svg,
+    png_bytes,
+    reliability_figure,
+    robustness_figure,
+)
 
 _HOW_COMPARED = (
     "Positive points: better than the first. McNemar's exact test, two-sided, is on the faces that "
@@ -38,6 +45,8 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
 def write_pictures(folder: Path, document: Mapping[str, Any]) -> None:
     """Writes ``confusion-NAME.png`` and ``reliability-NAME.png`` for each result.
 
+    And ``robustness-NAME.png`` if faces were disturbed.
+
     Raises:
         OutputError: One cannot be written.
     """
@@ -46,6 +55,9 @@ def write_pictures(folder: Path, document: Mapping[str, Any]) -> None:
         _write_png(folder / f"confusion-{slug}.png", png_bytes(confusion))
         reliability = reliability_figure(result["reliability"])
         _write_png(folder / f"reliability-{slug}.png", png_bytes(reliability))
+        if "robustness" in result:
+            curves = robustness_figure(result["robustness"], result["accuracy"])
+            _write_png(folder / f"robustness-{slug}.png", png_bytes(curves))
 
 
 def refuse_full_folder(folder: Path, *, force: bool) -> None:
@@ -103,6 +115,8 @@ def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     results = zip(names_of(document), _slugs(document), document["results"], strict=True)
     for name, slug, result in results:
         yield _result_section(name, slug, result)
+        if "robustness" in result:
+            yield _robustness_section(name, slug, result)
     if document["data_terms"]:
         yield Section(title="Known of the data", texts=(document["data_terms"],))
 
@@ -123,4 +137,17 @@ def _result_section(name: str, slug: str, result: Mapping[str, Any]) -> Section:
                 caption=f"Reliability: expected calibration error {100 * result['ece']:.2f} %.",
             ),
         ),
+    )
+
+
+def _robustness_section(name: str, slug: str, result: Mapping[str, Any]) -> Section:
+    curves = robustness_figure(result["robustness"], result["accuracy"])
+    table = robustness_table(result, name)
+    caption = (
+        "Accuracy over the level of each disturbance, with its 95 % interval; dashed: without."
+    )
+    return Section(
+        title=f"{name}, {result['engine']}: disturbed faces",
+        tables=(table,) if table else (),
+        pictures=(Picture(svg=inline_svg(curves, f"robustness-{slug}"), caption=caption),),
     )

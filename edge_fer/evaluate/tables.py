@@ -92,6 +92,25 @@ def comparison_table(document: Mapping[str, Any]) -> Table | None:
     )
 
 
+def robustness_table(result: Mapping[str, Any], name: str) -> Table | None:
+    """Returns a line per disturbance of one result, or ``None`` if none was made."""
+    if "robustness" not in result:
+        return None
+    rows = tuple(
+        (
+            curve["disturbance"],
+            curve["unit"],
+            *(f"{step['level']:g}: {percent(step['accuracy'])}" for step in curve["levels"]),
+        )
+        for curve in result["robustness"]
+    )
+    steps = max(len(curve["levels"]) for curve in result["robustness"])
+    heads = ("disturbance", "unit", *(f"level {n}: accuracy %" for n in range(1, steps + 1)))
+    clean = percent(result["accuracy"])
+    title = f"disturbed faces, {name}, {result['engine']}; undisturbed {clean} %"
+    return Table(title=title, heads=heads, rows=rows)
+
+
 def temperature_table(document: Mapping[str, Any]) -> Table | None:
     """Returns calibration before and after a fit, or ``None`` if none was made."""
     fit = document.get("temperature_fit")

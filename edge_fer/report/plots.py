@@ -79,6 +79,37 @@ def reliability_figure(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def robustness_figure(
+    curves: Sequence[Mapping[str, Any]], clean: float, columns: int = 4
+) -> Figure:
+    """Draws accuracy over the level of each disturbance, with its interval.
+
+    Args:
+        curves: As ``robustness.robustness`` gives them.
+        clean: Accuracy on undisturbed faces, a fraction.
+        columns: Of the grid of plots.
+    """
+    lines = -(-len(curves) // columns)
+    with drawing(2.1 * columns, 1.9 * lines) as figure:
+        places = list(figure.subplots(lines, columns, sharey=True, squeeze=False).flat)
+        for axes, curve in zip(places, curves, strict=False):
+            _draw_curve(axes, curve, clean)
+        for axes in places[len(curves) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _draw_curve(axes: Axes, curve: Mapping[str, Any], clean: float) -> None:
+    steps = curve["levels"]
+    at = range(1, len(steps) + 1)
+    low, high = zip(*(step["accuracy_ci95"] for step in steps), strict=True)
+    axes.axhline(clean, color=GRAY, linestyle="--", linewidth=1)
+    axes.fill_between(at, low, high, color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(at, [step["accuracy"] for step in steps], color=BLUE, marker="o", markersize=3)
+    axes.set_xticks(at, [f"{step['level']:g}" for step in steps])
+    axes.set(title=curve["disturbance"], xlabel=curve["unit"], ylim=(0, 1))
+
+
 @contextmanager
 def drawing(width_in: float, height_in: float) -> Iterator[Figure]:
     """Gives an empty figure in the pages' look, and lays it out when the block ends."""

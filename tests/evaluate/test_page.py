@@ -136,3 +136,21 @@ def test_a_folder_with_something_in_it_is_kept_for_force(tmp_path):
     refuse_full_folder(tmp_path, force=True)
     with pytest.raises(OutputError, match="is a file"):
         refuse_full_folder(tmp_path / "file", force=True)
+
+
+def with_curves(document):
+    steps = [
+        {"level": n, "n": 40, "accuracy": 1 / n, "accuracy_ci95": [0, 1]} for n in (1, 2, 3, 4)
+    ]
+    curves = [{"disturbance": name, "unit": "<px>", "levels": steps} for name in ("blur", "dark")]
+    first, *others = document["results"]
+    return document | {"results": [first | {"robustness": curves}, *others]}
+
+
+def test_disturbed_faces_are_a_table_a_curve_and_a_picture(document, tmp_path):
+    page = evaluation_page(with_curves(document))
+    for words in ("disturbed faces", "blur", "&lt;px&gt;", "3: 33.33"):
+        assert words in page, words
+    assert page.count("<svg") == 5
+    write_pictures(tmp_path, with_curves(document))
+    assert len(list(tmp_path.glob("robustness-*.png"))) == 1
