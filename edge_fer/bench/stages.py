@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,17 @@ def time_frames(
         before = len(timed)
         with open_again() as source:
             for result, frame_ms in _timed(recognizer.stream(source), clock_s):
-                timed.append(TimedFrame(result, frame_ms))
+                timed.append(TimedFrame(_without_picture(result), frame_ms))
                 if len(timed) == count + WARMUP_FRAMES:
                     break
         if len(timed) == before:
             raise SourceError("the source gives no frames")
     return timed[WARMUP_FRAMES:]
+
+
+def _without_picture(result: Result) -> Result:
+    """Returns the record alone: the pictures of a hundred frames fill a small device's memory."""
+    return replace(result, frame=replace(result.frame, image=np.empty((0, 0), np.uint8)))
 
 
 def _timed(
