@@ -11,7 +11,7 @@ CHECKPOINT := benchmarks/training/arch-1-fer2013/best.safetensors
 # Torch's tests and converters are faster on one thread than on two that compete.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint bench docs wheel-test clean
+.PHONY: help demo test lint bench docs wheel-test test-arm test-boot clean
 
 help:
 	@echo "make demo        set up .venv, quantize the shipped checkpoint, bench it, read a face"
@@ -20,6 +20,8 @@ help:
 	@echo "make bench       latency of the shipped bundle on every installed engine"
 	@echo "make docs        write the command-line reference and the READMEs' tables"
 	@echo "make wheel-test  build the wheel and run it alone in a clean environment"
+	@echo "make test-arm    run the wheel on emulated ARM processors (root)"
+	@echo "make test-boot   flash a Debian image and boot it in QEMU (root, 5 to 15 minutes)"
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'edge-fer needs Python 3.10 or newer')"
@@ -54,6 +56,13 @@ docs: $(VENV)/.ready
 
 wheel-test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m wheel
+
+test-arm: $(VENV)/.ready
+	$(BIN)/python -m pytest -m arm tests/arm
+
+test-boot: $(VENV)/.ready
+	$(BIN)/python -m pytest -m boot tests/boot
+	@echo "What its console said is in out/boot.log"
 
 clean:
 	rm -rf $(OUT) dist build

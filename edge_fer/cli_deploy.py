@@ -142,6 +142,10 @@ def flash(
     wifi_hidden: Annotated[
         bool, typer.Option("--wifi-hidden", help="The network does not tell its name.")
     ] = False,
+    signers: Annotated[
+        Path | None,
+        typer.Option(help="Public ed25519 keys; the device installs only what one has signed."),
+    ] = None,
     timezone: Annotated[str, typer.Option(help="E.g. Europe/Vienna.")] = "Etc/UTC",
     sha256: Annotated[
         str,
@@ -178,6 +182,7 @@ def flash(
         wifi_password_file=wifi_password_file,
         wifi_country=wifi_country,
         wifi_hidden=wifi_hidden,
+        signers=signers,
         timezone=timezone,
         sha256=sha256,
         force=force,

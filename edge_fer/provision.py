@@ -87,6 +87,8 @@ class FirstBoot:
         wifi_key: What ``wifi_key`` returns.
         wifi_country: Two capitals.
         wifi_hidden: The network does not tell its name.
+        signers: Text of ``/etc/edge-fer/allowed_signers``; empty: none, also unsigned releases are
+            taken.
     """
 
     hostname: str
@@ -99,6 +101,7 @@ class FirstBoot:
     wifi_key: str = ""
     wifi_country: str = ""
     wifi_hidden: bool = False
+    signers: str = ""
 
 
 def render(name: str, values: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_fer import provision
+from edge_fer.deploy import install
 from edge_fer.errors import EdgeFerError
 from edge_fer.provision import (
     TEMPLATES,
@@ -83,6 +84,13 @@ def test_cloud_init_gets_what_was_asked():
     }
     assert files["meta-data"] == {"instance-id": "card-1", "local-hostname": "robot-7"}
     assert cloud_init_files(BOOT)["user-data"].startswith("#cloud-config\n")
+
+
+def test_the_first_boot_installs_signers_where_the_installer_looks():
+    unit = render("edge-fer-install.service", {"boot": "/boot/firmware"})
+    (line,) = (line for line in unit.splitlines() if line.startswith("ExecStartPre="))
+    assert f' /{install.SIGNERS}"' in line
+    assert unit.index(line) < unit.index("ExecStart=")
 
 
 def test_without_password_or_network_nothing_is_left_open():

@@ -12,13 +12,18 @@ from edge_fer.flash.fat import PIECE_BYTES, FatVolume
 from edge_fer.provision import BOOT, FirstBoot, cloud_init_files, firstrun_script
 
 FOLDER = "edge-fer"
+#: Beside the release; the first boot puts it into /etc/edge-fer before it installs.
+SIGNERS = "allowed_signers"
 COMMAND_LINE = "cmdline.txt"
 #: Says that, and by what, a card was customised; holds no secrets.
 MARKER = "edge-fer-card.json"
+INSTEAD = "use Raspberry Pi OS 12 or 13, or edge-fer deploy"
 MARKER_SCHEMA = "edge-fer/card/1"
 COUNTRY = "cfg80211.ieee80211_regdom="
 #: First release of Raspberry Pi OS that mounts its boot partition at /boot/firmware.
 OLDEST = "2023-10-10"
+#: In the README of a boot partition that takes cloud-init too.
+UBUNTU = b"used by the Ubuntu boot process"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,8 @@ def detect_hook(volume: FatVolume) -> str:
     """
     if volume.is_file(COMMAND_LINE):
         if volume.is_file("user-data") and volume.is_file("meta-data"):
+            if volume.is_file("README") and UBUNTU in volume.read("README"):
+                raise EdgeFerError(f"it is Ubuntu, which has another Python; {INSTEAD}")
             return "cloud-init"
         issue = (
             volume.read("issue.txt").decode(errors="replace") if volume.is_file("issue.txt") else ""
@@ -84,7 +91,7 @@ def detect_hook(volume: FatVolume) -> str:
             return "firstrun"
     raise EdgeFerError(
         "its boot partition has neither cloud-init's files nor those of Raspberry Pi OS 12: what "
-        "would be put there would not run; use Raspberry Pi OS 12 or 13, or edge-fer deploy"
+        f"would be put there would not run; {INSTEAD}"
     )
 
 
@@ -113,6 +120,7 @@ def put_files(
     """
     line = volume.read(COMMAND_LINE).decode("ascii", "replace")
     texts = {
+        **({f"{FOLDER}/{SIGNERS}": boot.signers} if boot.signers else {}),
         **HOOKS[hook].files(boot),
         MARKER: _marker(hook, boot, document),
         COMMAND_LINE: new_command_line(line, hook, boot),

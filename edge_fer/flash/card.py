@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from edge_fer.errors import OutputError
 from edge_fer.flash.fat import FatVolume
 from edge_fer.flash.image import BLOCK_BYTES, read_image
-from edge_fer.flash.output import sync
+from edge_fer.flash.output import append_sparsely, sync
 from edge_fer.flash.survey import Survey
 
 OnBytes = Callable[[int], None]
@@ -16,7 +17,13 @@ BAD = "what was read back is not what was written; do not trust this medium"
 
 
 def write_card(
-    stream: BinaryIO, image: Path, survey: Survey, boot_file: BinaryIO, on_bytes: OnBytes
+    stream: BinaryIO,
+    image: Path,
+    survey: Survey,
+    boot_file: BinaryIO,
+    on_bytes: OnBytes,
+    *,
+    sparsely: bool = False,
 ) -> str:
     """Writes an image with another boot partition.
 
@@ -26,6 +33,7 @@ def write_card(
         survey: Of the image.
         boot_file: The boot partition.
         on_bytes: Told how many bytes were written.
+        sparsely: It is a new file: leave out zeros.
 
     Returns:
         SHA-256 of everything that was written.
@@ -34,15 +42,18 @@ def write_card(
         OutputError: The image is no longer what was surveyed.
     """
     whole, outside, offset = hashlib.sha256(), hashlib.sha256(), 0
+    append = partial(append_sparsely, stream) if sparsely else stream.write
     boot_file.seek(0)
     for block in read_image(image):
         before, inside, after = survey.partition.split(offset, block)
         new = before + boot_file.read(len(inside)) + after
         outside.update(before + after)
         whole.update(new)
-        stream.write(new)
+        append(new)
         offset += len(block)
         on_bytes(offset)
+    if sparsely:
+        stream.truncate()
     sync(stream)
     if outside.hexdigest() != survey.outside_sha256:
         raise OutputError(f"{image} was changed while it was read")

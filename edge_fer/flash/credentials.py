@@ -5,6 +5,7 @@ import binascii
 import re
 from pathlib import Path
 
+from edge_fer.deploy.signature import allowed_signers
 from edge_fer.errors import EdgeFerError
 from edge_fer.flash.crypt import hash_password
 from edge_fer.provision import wifi_key
@@ -27,6 +28,18 @@ def read_ssh_keys(path: Path) -> list[str]:
     if not keys:
         raise EdgeFerError(f"{path}: holds no public key")
     return keys
+
+
+def read_signers(path: Path) -> str:
+    """Returns the device's ``/etc/edge-fer/allowed_signers`` for the keys of a ``.pub`` file.
+
+    Raises:
+        EdgeFerError: It holds something else than public ed25519 keys, or nothing.
+    """
+    try:
+        return "".join(map(allowed_signers, read_ssh_keys(path)))
+    except EdgeFerError as error:
+        raise EdgeFerError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
 def read_password_hash(path: Path) -> str:

@@ -16,7 +16,12 @@ from edge_fer.deploy.release import verify_release
 from edge_fer.errors import EdgeFerError, MissingExtraError, OutputError
 from edge_fer.flash.boot import HOOKS, detect_hook, put_files, refuse_customised
 from edge_fer.flash.card import verify_card, write_card
-from edge_fer.flash.credentials import read_password_hash, read_ssh_keys, read_wifi_key
+from edge_fer.flash.credentials import (
+    read_password_hash,
+    read_signers,
+    read_ssh_keys,
+    read_wifi_key,
+)
 from edge_fer.flash.disks import ROOT, Disk
 from edge_fer.flash.fat import FatVolume
 from edge_fer.flash.output import check_output, check_room, new_file, open_disk
@@ -45,8 +50,9 @@ def flash(
         EdgeFerError: Something cannot be used; unless the message says otherwise, nothing was
             written.
     """
-    release = _check_release(request)
-    boot = _first_boot(request)
+    signers = read_signers(request.signers) if request.signers else ""
+    release = _check_release(request, signers)
+    boot = _first_boot(request, signers)
     disk = check_output(
         request.out, request.image, force=request.force, force_fixed=request.force_fixed, root=root
     )
@@ -72,14 +78,22 @@ def flash(
         "wifi_ssid": request.wifi_ssid or None,
         "instance_id": boot.instance_id,
         "release": release["id"],
+        "signed_only": bool(signers),
         "files": sorted(files),
         "outside_sha256": survey.outside_sha256,
         "verified": True,
     }
 
 
-def _check_release(request: FlashRequest) -> dict[str, Any]:
-    document = verify_release(request.release)
+def _check_release(request: FlashRequest, signers: str) -> dict[str, Any]:
+    """Returns what the release says, verified as the device will do it."""
+    with tempfile.NamedTemporaryFile("w", prefix="edge-fer-") as file:
+        file.write(signers)
+        file.flush()
+        try:
+            document = verify_release(request.release, Path(file.name) if signers else None)
+        except EdgeFerError as error:
+            raise EdgeFerError(str(error).replace(file.name, str(request.signers))) from error
     if document["target"] != request.target.name:
         raise EdgeFerError(
             f"{request.release}: is for {document['target']}, not for {request.target.name}"
@@ -87,7 +101,7 @@ def _check_release(request: FlashRequest) -> dict[str, Any]:
     return document
 
 
-def _first_boot(request: FlashRequest) -> FirstBoot:
+def _first_boot(request: FlashRequest, signers: str) -> FirstBoot:
     """Returns what is to be set up, all of it checked before the image is read."""
     password, wifi = request.password_file, request.wifi_password_file
     boot = FirstBoot(
@@ -101,6 +115,7 @@ def _first_boot(request: FlashRequest) -> FirstBoot:
         wifi_key=read_wifi_key(wifi, request.wifi_ssid) if wifi else "",
         wifi_country=request.wifi_country,
         wifi_hidden=request.wifi_hidden,
+        signers=signers,
     )
     cloud_init_files(boot)
     return boot
@@ -170,6 +185,11 @@ def _write(
     size = survey.size_bytes
     with open_disk(request.out) if disk else new_file(request.out) as stream:
         digest = write_card(
-            stream, request.image, survey, boot_file, lambda done: progress("write", done, size)
+            stream,
+            request.image,
+            survey,
+            boot_file,
+            lambda done: progress("write", done, size),
+            sparsely=disk is None,
         )
         verify_card(stream, survey, digest, files, lambda done: progress("verify", done, size))

@@ -104,6 +104,14 @@ def sync(stream: BinaryIO) -> None:
     os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def append_sparsely(stream: BinaryIO, block: bytes) -> None:
+    """Adds a block to a new file, of zeros as a hole; ``truncate`` ends the file where it ends."""
+    if block.strip(b"\0"):
+        stream.write(block)
+    else:
+        stream.seek(len(block), os.SEEK_CUR)
+
+
 def _check_file(path: Path, *, force: bool) -> None:
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise OutputError(f"{path}: neither a file nor a disk")

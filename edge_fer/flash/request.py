@@ -40,6 +40,8 @@ class FlashRequest:
         wifi_password_file: File with its passphrase.
         wifi_country: Two capitals.
         wifi_hidden: The network does not tell its name.
+        signers: File with the public keys of those whose releases the device takes, this one and
+            later ones; none: also unsigned ones.
         timezone: As in ``/usr/share/zoneinfo``.
         sha256: Of the image, packed or unpacked; else ``IMAGE.sha256`` is read, if there is one.
         force: Replace an existing file, and what another customisation left in the image.
@@ -59,6 +61,7 @@ class FlashRequest:
     wifi_password_file: Path | None = None
     wifi_country: str = ""
     wifi_hidden: bool = False
+    signers: Path | None = None
     timezone: str = "Etc/UTC"
     sha256: str = ""
     force: bool = False

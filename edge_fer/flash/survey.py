@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from edge_fer.errors import EdgeFerError
 from edge_fer.flash.image import BLOCK_BYTES, read_image
+from edge_fer.flash.output import append_sparsely
 from edge_fer.flash.partitions import (
     HEAD_BYTES,
     SECTOR,
@@ -60,7 +61,7 @@ def survey_image(
             before, inside, after = partition.split(size, block)
             whole.update(block)
             outside.update(before + after)
-            _append_sparsely(boot_file, inside)
+            append_sparsely(boot_file, inside)
             size += len(block)
         boot_file.truncate()
         if size % SECTOR or size < max(entry.end_bytes for entry in partitions):
@@ -120,10 +121,3 @@ def _head(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     while len(head) < HEAD_BYTES and (block := next(blocks, b"")):
         head += block
     return head, blocks
-
-
-def _append_sparsely(stream: BinaryIO, block: bytes) -> None:
-    if block.strip(b"\0"):
-        stream.write(block)
-    else:
-        stream.seek(len(block), 1)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from edge_fer.deploy.signature import sign
 from edge_fer.flash.request import FlashRequest
 from edge_fer.resources import find_resource
 from edge_fer.target import read_target
-from tests.flash.cards import BOOKWORM, CLOUD_INIT, make_card, make_release, run
+from tests.flash.cards import BOOKWORM, CLOUD_INIT, make_card, make_release, need, run
 
 pytest.importorskip("fatfs", reason="fatfs-ng is not installed (pip install 'edge-fer[flash]')")
 
@@ -55,6 +56,21 @@ def ask(tmp_path: Path, trixie: Path, release: Path) -> Callable[..., FlashReque
             "ssh_key": key,
         }
         return FlashRequest(**{**usual, **changes})
+
+    return make
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+    """Makes a signed release for a Python; returns it, and the public key of who signed it."""
+    need("ssh-keygen")
+    key = tmp_path / "signer"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f", key)
+
+    def make(python: str) -> tuple[Path, Path]:
+        release = make_release(tmp_path / "signed", python=python)
+        sign(release / "release.json", key, release / "release.sig")
+        return release, tmp_path / "signer.pub"
 
     return make
 

@@ -108,6 +108,14 @@ def test_tables_and_widths(ask, tmp_path, release, table, mib, bits):
     run("fsck.vfat", "-n", boot)
 
 
+def test_a_file_has_holes_where_the_image_has_zeros(ask, tmp_path, release):
+    image = make_card(tmp_path / "system.img", CLOUD_INIT, boot_mib=40, bits=32)
+    flash(ask(image=image), silent, never)
+    kept = ask().out.stat()
+    assert kept.st_size == image.stat().st_size
+    assert kept.st_blocks * 512 < kept.st_size / 2
+
+
 def test_secrets_go_nowhere_else(ask, tmp_path, capfd):
     need("openssl")
     password, passphrase = tmp_path / "password", tmp_path / "passphrase"
@@ -138,6 +146,34 @@ def test_secrets_go_nowhere_else(ask, tmp_path, capfd):
         if secret not in (hashed, key):
             assert secret.encode() not in request.out.read_bytes()
     assert stat.S_IMODE(request.out.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("hook", ["cloud-init", "firstrun"])
+def test_signers_are_on_the_card_and_installed_before_the_release(
+    ask, trixie, bookworm, signed, hook
+):
+    image, python = {"cloud-init": (trixie, "cp313"), "firstrun": (bookworm, "cp311")}[hook]
+    release, public = signed(python)
+    document = flash(ask(image=image, release=release, signers=public), silent, never)
+    assert (document["hook"], document["signed_only"]) == (hook, True)
+    words = public.read_text().split()
+    line = f'edge-fer namespaces="edge-fer" {words[0]} {words[1]}\n'
+    assert mtools_read(ask().out, "edge-fer/allowed_signers").decode() == line
+    check_release(ask().out, release)
+    script = {"cloud-init": "user-data", "firstrun": "firstrun.sh"}[hook]
+    text = mtools_read(ask().out, script).decode()
+    before, _, after = text.partition("/etc/edge-fer/allowed_signers")
+    assert "ExecStartPre=" in before
+    assert "install.py" not in before
+    assert "ExecStart=/usr/bin/python3 /boot/firmware/edge-fer/install.py" in after
+
+
+def test_force_without_signers_leaves_none(ask, signed, tmp_path):
+    release, public = signed("cp313")
+    flash(ask(release=release, signers=public), silent, never)
+    again = ask(image=ask().out, out=tmp_path / "again.img", force=True)
+    assert flash(again, silent, never)["signed_only"] is False
+    assert "edge-fer/allowed_signers" not in mtools_names(again.out)
 
 
 def test_every_card_is_another_instance(ask, tmp_path):

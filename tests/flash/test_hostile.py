@@ -27,6 +27,7 @@ from tests.flash.cards import (
     pack,
     run,
 )
+from tests.flash.conftest import PUBLIC_KEY
 
 
 def never(question: str) -> str:
@@ -230,6 +231,12 @@ def test_unknown_system(ask, tmp_path, files):
     refused(ask(image=make_card(tmp_path / "a.img", files)), "neither cloud-init's files nor")
 
 
+def test_ubuntu_takes_cloud_init_but_has_another_python(ask, tmp_path):
+    readme = "An overview of the files (...) used by the Ubuntu boot process is as follows:\n"
+    image = make_card(tmp_path / "a.img", {**CLOUD_INIT, "README": readme})
+    refused(ask(image=image), "it is Ubuntu, .* edge-fer deploy")
+
+
 def test_command_line_of_two_lines(ask, tmp_path):
     image = make_card(tmp_path / "a.img", {**CLOUD_INIT, "cmdline.txt": "quiet\nsplash\n"})
     refused(ask(image=image), "not one line")
@@ -262,6 +269,34 @@ def test_stray_file_in_release_stays_home(ask, release, tmp_path):
     (other / "id_ed25519").write_text("a secret that was left there")
     flash(ask(release=other), silent, never)
     assert not any("id_ed25519" in name for name in mtools_names(ask().out))
+
+
+def test_release_that_the_signers_did_not_sign(ask, release, signed, tmp_path):
+    good, public = signed("cp313")
+    other = tmp_path / "other.pub"
+    other.write_text(f"{PUBLIC_KEY} me\n")
+    words = rf"release.sig: not a signature by a key of {other} \("
+    refused(ask(release=good, signers=other), words)
+    refused(ask(release=release, signers=public), f"not signed, and {public} asks")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no public key"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", "a private key"),
+        ('edge-fer namespaces="edge-fer" ssh-ed25519 AAAA', "not a public ssh key"),
+        (
+            f"{PUBLIC_KEY} me\necdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=",
+            "not an ed25519",
+        ),
+    ],
+    ids=["empty", "private", "allowed_signers", "ecdsa"],
+)
+def test_signers_that_are_none(ask, tmp_path, text, words):
+    file = tmp_path / "signers"
+    file.write_text(text)
+    refused(ask(signers=file), words)
 
 
 def test_release_for_another_target(ask, tmp_path):

@@ -1,0 +1,93 @@
+"""The device part on emulated processors: what is read there is what is read here."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_fer.bundle import Bundle
+from tests.arm.conftest import Machine
+from tests.arm.read_faces import read_faces
+
+pytestmark = pytest.mark.arm
+#: Of TFLite's INT8 output, one step is about 0.037 logits.
+STEPS = 1
+SAME_LABELS = 0.99
+VNNI = ("avx512_vnni", "avx_vnni")
+
+
+@pytest.fixture(scope="session")
+def expected(faces: np.ndarray) -> dict[str, np.ndarray]:
+    """Logits by engine, as this machine reads them."""
+    return read_faces(faces)
+
+
+@pytest.fixture(scope="session")
+def found(machine: Machine, faces: np.ndarray) -> dict[str, np.ndarray]:
+    """Logits by engine, as the emulated machine reads them."""
+    work = machine.shared / "work"
+    np.save(work / "faces.npy", faces)
+    done = machine.run("python3", "/work/read_faces.py", "/work/faces.npy", "/work/logits.npz")
+    assert done.returncode == 0, done.stderr
+    with np.load(work / "logits.npz") as logits:
+        return dict(logits)
+
+
+@pytest.fixture
+def photo(machine: Machine, astronaut: Path) -> str:
+    shutil.copyfile(astronaut, machine.shared / "work/photo.png")
+    return "/work/photo.png"
+
+
+def test_the_processor_is_the_one_it_should_be(machine):
+    done = machine.run("python3", "/work/dot_product.py")
+    assert (done.returncode == 0) == machine.core.dot_products
+    assert ("Illegal instruction" in done.stderr) != machine.core.dot_products
+
+
+def test_onnx_int8_is_the_same_bit_for_bit(found, expected):
+    if not any(flag in Path("/proc/cpuinfo").read_text() for flag in VNNI):
+        pytest.skip("an x86 without VNNI, where sums of INT8 products saturate in ONNX Runtime")
+    np.testing.assert_array_equal(found["onnxruntime"], expected["onnxruntime"])
+
+
+def test_tflite_int8_is_the_same_within_a_step(found, expected, shipped_bundle):
+    files = Bundle.load(shipped_bundle).manifest.files
+    (scale,) = {one.output.scale for one in files if one.file == "model.int8.tflite"}
+    here, there = expected["litert"], found["litert"]
+    np.testing.assert_allclose(there, here, rtol=0, atol=STEPS * scale * 1.001)
+    assert np.mean(there.argmax(1) == here.argmax(1)) >= SAME_LABELS
+
+
+def test_help(machine):
+    done = machine.edge_fer("--help")
+    assert done.returncode == 0, done.stderr
+    assert "quantize" in done.stdout
+
+
+def test_a_photo_is_read(machine, photo):
+    done = machine.edge_fer("run", photo, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [face["label"] for face in json.loads(done.stdout)["faces"]] == ["happy"]
+
+
+def test_doctor_knows_what_it_is_on(machine):
+    done = machine.edge_fer("doctor", "--json")
+    document = json.loads(done.stdout)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert document["device"]["target"] == "generic-aarch64"
+    assert checks["emulation"]["status"] == "warn"
+    for name in ("system", "engines", "opencv", "bundle"):
+        assert checks[name]["status"] == "ok", checks[name]
+    assert done.returncode == 0
+
+
+def test_bench_tells_no_speed(machine):
+    short = ("--rounds", "1", "--inferences", "5", "--starts", "1", "--threads", "1")
+    document = json.loads(machine.edge_fer("bench", *short, "--json").stdout)
+    assert {row["engine"] for row in document["rows"]} == {"litert", "onnxruntime"}
+    assert [row["fps"] for row in document["rows"]] == [None, None]
+    assert document["machine"]["emulated"] is True
+    assert any(line.startswith("emulated machine") for line in document["warnings"])
