@@ -61,6 +61,14 @@ def run_patiently(command: Sequence[str]) -> str | None:
     return done.stdout
 
 
+def _own_name() -> str:
+    """Returns the user's name, in a container that knows none the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _own_groups() -> frozenset[str]:
     own = {os.getegid(), *os.getgroups()}
     return frozenset(group.gr_name for group in grp.getgrall() if group.gr_gid in own)
@@ -98,7 +106,7 @@ class Device:
     architecture: str = field(default_factory=platform.machine)
     is_64bit: bool = sys.maxsize > 1 << 32
     python: str = field(default_factory=platform.python_version)
-    user: str = field(default_factory=getpass.getuser)
+    user: str = field(default_factory=_own_name)
     groups: frozenset[str] = field(default_factory=_own_groups)
     versions: Mapping[str, str] = field(default_factory=lambda: installed_versions(PACKAGES))
     has_module: Callable[[str], bool] = _has_module
