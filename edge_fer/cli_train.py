@@ -13,7 +13,9 @@ def train(
     model: Annotated[str, typer.Argument(help="Name in the zoo, e.g. arch-1.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    recipe: Annotated[str, typer.Option(help="Training recipe, by name or path.")] = "modern",
+    recipe: Annotated[
+        str, typer.Option(help="Training recipe, by name or path; else modern, or face-detector.")
+    ] = "",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, of each stage.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -54,6 +56,7 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node N -m edge_fer train ...
     """
+    from edge_fer.models.face_detector import DETECTORS
     from edge_fer.train.configure import configure
     from edge_fer.train.devices import use_threads
     from edge_fer.train.recipe import parse_changes
@@ -62,7 +65,7 @@ def train(
     shortcuts = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {key: value for key, value in shortcuts.items() if value is not None}
     config = configure(
-        recipe,
+        recipe or (model if model in DETECTORS else "modern"),
         changes | parse_changes(change or []),
         model=model,
         data=data,
@@ -78,12 +81,16 @@ def train(
         seed=seed,
         precision=precision,
     )
-    result = _fit(config, out, resume=resume, force=force, quiet=quiet)
+    if model in DETECTORS:
+        result = _fit_detector(config, out, resume=resume, force=force, quiet=quiet)
+        figure = f"average precision {result['best_ap']:.2%}"
+    else:
+        result = _fit(config, out, resume=resume, force=force, quiet=quiet)
+        figure = f"{result['best_accuracy']:.2%}"
     if as_json:
         print_json(result)
     else:
-        best, epoch = result["best"], result["best_epoch"] + 1
-        typer.echo(f"best epoch {epoch}: {result['best_accuracy']:.2%} -> {best}")
+        typer.echo(f"best epoch {result['best_epoch'] + 1}: {figure} -> {result['best']}")
 
 
 def _fit(config: Any, out: Path, *, resume: bool, force: bool, quiet: bool) -> dict[str, Any]:
@@ -96,12 +103,29 @@ def _fit(config: Any, out: Path, *, resume: bool, force: bool, quiet: bool) -> d
         sys.stderr.write("edge-fer: the data have no annotators' votes: labels alone are learnt\n")
     quiet = quiet or not run.accelerator.is_main_process
     with TrainingProgress(quiet=quiet) as progress:
-        try:
-            result = run.fit(progress.on_step, progress.on_epoch)
-        except KeyboardInterrupt:
-            sys.stderr.write(f"edge-fer: stopped; go on with: {command_line()} --resume\n")
-            raise typer.Exit(130) from None
+        result = _fit_or_stop(run, progress)
     run.accelerator.end_training()
     if not run.accelerator.is_main_process:
         raise typer.Exit
+    return result
+
+
+def _fit_detector(
+    config: Any, out: Path, *, resume: bool, force: bool, quiet: bool
+) -> dict[str, Any]:
+    from edge_fer.detect.train import DetectorRun, read_data
+    from edge_fer.show_train import TrainingProgress
+
+    with TrainingProgress(quiet=quiet) as progress:
+        run = DetectorRun(config, read_data(config, progress.on_read), out, command_line())
+        run.start(resume=resume, force=force)
+        return _fit_or_stop(run, progress)
+
+
+def _fit_or_stop(run: Any, progress: Any) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = run.fit(progress.on_step, progress.on_epoch)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"edge-fer: stopped; go on with: {command_line()} --resume\n")
+        raise typer.Exit(130) from None
     return result

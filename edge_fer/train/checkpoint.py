@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
 from edge_fer.models import build_model
+from edge_fer.models.face_detector import DETECTORS
 from edge_fer.models.structure import adopt_widths
 from edge_fer.preprocess import Preprocessing
 
@@ -91,6 +92,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
+    if document.get("model") in DETECTORS:
+        return DETECTORS[document["model"]]()
     missing = {"model", "options", "labels", "input_nchw", "preprocessing"} - set(document)
     if missing:
         raise ModelError(f"{path}: its metadata lack {', '.join(sorted(missing))}")

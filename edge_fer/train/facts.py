@@ -62,11 +62,16 @@ def facts_of(
         "split": {"train": _part(train), "validation": _part(validation)},
         "config": config.to_dict(),
         "command": command,
-        "versions": {
-            "edge-fer": edge_fer.__version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns what a network was trained with."""
+    return {
+        "edge-fer": edge_fer.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
     }
 
 

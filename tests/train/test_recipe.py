@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from edge_fer.errors import EdgeFerError
 from edge_fer.models import MODELS
+from edge_fer.models.face_detector import DETECTORS
 from edge_fer.resources import find_resource, resource_names
 from edge_fer.train.configure import configure
 from edge_fer.train.recipe import parse_changes, read_training_recipe
@@ -25,7 +26,7 @@ def write(tmp_path):
 def test_every_shipped_recipe_reads_and_names_its_source(name):
     recipe = read_training_recipe(find_resource("training", name))
     assert recipe.source
-    assert recipe.model in {"", *MODELS}
+    assert recipe.model in {"", *MODELS, *DETECTORS}
     assert recipe.stages[-1].target == "labels"
 
 

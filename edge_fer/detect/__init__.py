@@ -1,0 +1,1 @@
+"""Teaching a network to find faces, and judging any detector."""
