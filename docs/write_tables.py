@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_fer.bench.formats import markdown
 from edge_fer.bench.tables import bench_tables
+from edge_fer.detect.table import tables_of
 from edge_fer.show import MODELS_HEADS, models_rows
 from edge_fer.zoo import models_document
 
@@ -168,6 +169,51 @@ def _latency_ratios() -> dict[tuple[str, str], float]:
     return {key: times["int8"] / times["fp32"] for key, times in found.items()}
 
 
+def detector_table() -> str:
+    """How well detectors find faces, how long they take, and what a classifier loses by them."""
+    path = newest("detector")
+    document = json.loads(path.read_text())
+    head = _made(path, document)
+    return f"{head}\n\n{markdown(tables_of(document))}\n{_detector_times()}\n{_boxes_table()}"
+
+
+def _detector_times() -> str:
+    path = newest("detector_latency")
+    document = json.loads(path.read_text())
+    rows = [
+        [
+            row["detector"],
+            "x".join(map(str, row["picture"])),
+            *(f"{row[key]:.2f}" for key in ("p50_ms", "p90_ms", "cpu_ms")),
+        ]
+        for row in document["rows"]
+    ]
+    heads = ["detector", "picture", "p50 ms", "p90 ms", "CPU ms"]
+    return f"{_made(path, document)}\n\n{_markdown(heads, rows)}"
+
+
+def _boxes_table() -> str:
+    path = newest("detector_to_classifier")
+    document = json.loads(path.read_text())
+    rows = [
+        [
+            row["detector"],
+            row["cut_by"],
+            f"{row['crop_scale']:g}",
+            _percent(row["found"]),
+            str(row["n"]),
+            _percent(row["accuracy_of_crop"]),
+            _percent(row["accuracy"]),
+            f"{100 * row['accuracy_difference']:+.2f}",
+            " .. ".join(f"{100 * bound:+.2f}" for bound in row["accuracy_difference_ci95"]),
+        ]
+        for row in document["rows"]
+    ]
+    heads = ["box of", "cut by", "crop scale", "found %", "n", "dataset's crop %", "box %"]
+    heads += ["points", "95 %"]
+    return f"{_made(path, document)}\n\n{_markdown(heads, rows)}"
+
+
 def micro_table() -> str:
     """MEGC2019's composite, and each of its databases, subjects left out one at a time."""
     figures = _read("sweep_megc2019_loso.json")["rows"][0]["figures"]
@@ -230,12 +276,17 @@ def soak_table() -> str:
 
 def newest(kind: str) -> Path:
     """Returns the latest result of a kind; its name ends with the date."""
-    return max(RESULTS.glob(f"{kind}_*.json"), key=lambda path: path.stem.rpartition("_")[2])
+    found = [
+        path
+        for path in RESULTS.glob(f"{kind}_*.json")
+        if path.stem.count("_") == kind.count("_") + 2
+    ]
+    return max(found, key=lambda path: path.stem.rpartition("_")[2])
 
 
 def _made(path: Path, document: dict[str, Any]) -> str:
     machine = document["machine"]
-    load = f"load {machine['load_before']:.1f} before the start"
+    load = f"load {machine.get('load_before', document.get('load')):.1f} before the start"
     link = f"[{path.name}](results/{path.name})"
     return f"{machine['cpu']}, {machine['cores']} cores, {load}: {link}."
 
@@ -248,6 +299,7 @@ def zoo_table() -> str:
 TABLES = {
     "accuracy": accuracy_table,
     "classes": classes_table,
+    "detector": detector_table,
     "int8": int8_table,
     "latency": latency_table,
     "loop": loop_table,

@@ -21,6 +21,8 @@ from edge_fer.preprocess import Preprocessing
 
 SCHEMA = "edge-fer/bundle/1"
 MANIFEST = "manifest.json"
+#: What a bundle does: it reads a face's expression, or it finds faces.
+TASKS = ("classify", "detect")
 _DIGEST = re.compile(rb'"manifest_sha256": "([0-9a-f]{64})"')
 _BLANK = b"0" * 64
 _REQUIRED = {
@@ -64,7 +66,7 @@ class ModelFile:
         size_mb: File size, 1 MB = 10**6 bytes.
         sha256: Of the file, lower-case hex.
         input: The pixels' tensor.
-        output: The logits' tensor.
+        output: The logits' tensor, or a detector's map (see ``runtime.faces.decode``).
         params: Values stored in the file (batch norms folded).
         macs: Counted from the file's graph.
         arena_mb: Peak of activation tensors alive at once, from the file's graph.
@@ -91,8 +93,9 @@ class Manifest:
     Attributes:
         name: Of the bundle.
         model: Name in the zoo.
-        labels: Output order.
-        preprocessing: From a face box to the input tensor.
+        labels: Output order; ``("face",)`` of a detector.
+        preprocessing: From a face box to the input tensor; a detector takes whole pictures, of any
+            size, and this is the size of its files.
         params: Total of the network, batch-norm statistics included (Keras convention).
         params_trainable: Without the statistics.
         macs: Of the network, at batch 1.
@@ -101,6 +104,8 @@ class Manifest:
         calibration: What the INT8 ranges were measured on.
         provenance: Training data, split, command, metrics, versions.
         licences: Terms of the weights and of the data.
+        task: One of ``TASKS``.
+        min_score: Weakest face that counts, of a detector.
     """
 
     name: str
@@ -115,6 +120,14 @@ class Manifest:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     licences: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "classify"
+    min_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise BundleError(f"unknown task {self.task!r}; known: {', '.join(TASKS)}")
+        if not 0 < self.min_score < 1:
+            raise BundleError(f"min_score {self.min_score!r} is not between 0 and 1")
 
     @property
     def flops(self) -> int:
@@ -161,6 +174,17 @@ class Bundle:
                 )
             contents[model_file.file] = content
         return cls(path, manifest, contents)
+
+    def require(self, task: str) -> None:
+        """Refuses a bundle that is for something else.
+
+        Raises:
+            BundleError: Its task is not ``task``.
+        """
+        if self.manifest.task != task:
+            verbs = {"classify": "reads expressions", "detect": "finds faces"}
+            own, other = verbs[self.manifest.task], verbs[task]
+            raise BundleError(f"{self.path}: a bundle that {own}, not one that {other}")
 
 
 def save_bundle(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:

@@ -21,6 +21,7 @@ from edge_fer.cli_explain import explain
 from edge_fer.cli_prune import prune
 from edge_fer.cli_quantize import quantize
 from edge_fer.cli_run import fetch, run
+from edge_fer.cli_search import search
 from edge_fer.cli_sweep import sweep
 from edge_fer.cli_train import train
 from edge_fer.errors import EdgeFerError, MissingExtraError
@@ -127,6 +128,7 @@ def models(
 
 
 app.command()(train)
+app.command()(search)
 app.command()(sweep)
 app.command()(evaluate)
 app.command()(audit)

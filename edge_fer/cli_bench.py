@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_fer.cli_common import DETECTOR_HELP
 from edge_fer.errors import EdgeFerError
 
 if TYPE_CHECKING:
@@ -46,11 +48,28 @@ def bench(
     ops: Annotated[
         bool, typer.Option("--ops", help="Also the time of each operator, by engine profilers.")
     ] = False,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="CELLSxNODESxCHANNELS@PX",
+            help="With --ops, instead of files: every operation of edge-fer search at every place.",
+        ),
+    ] = "",
+    probes: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --ops: folder of the tiny networks for that; made by --space, or without "
+            "it measured as they are."
+        ),
+    ] = None,
+    check: Annotated[
+        int, typer.Option(min=0, help="Networks drawn by lot to check --space's prediction on.")
+    ] = 3,
     stages: Annotated[
         str, typer.Option(help="Also the stages of the whole pipeline, on this photo or clip.")
     ] = "",
     frames: Annotated[int, typer.Option(min=1, help="Frames of --stages.")] = 100,
-    detector: Annotated[str, typer.Option(help="Of --stages: auto, haar or yunet:FILE.")] = "auto",
+    detector: Annotated[str, typer.Option(help=f"Of --stages: {DETECTOR_HELP}")] = "auto",
     sustained: Annotated[
         int, typer.Option(min=0, help="Also run the fastest row so many minutes.")
     ] = 0,
@@ -90,6 +109,11 @@ def bench(
         raise EdgeFerError("give files or --suite, not both")
     for path in filter(None, (report, out)):
         refuse_overwrite(path, force=force or path.is_dir())
+    if space or probes:
+        _require_ops_alone(ops and not (models or suite or report or on))
+        table = _op_table(space, probes, check, rounds, inferences, quiet=quiet)
+        _finish_op_table(table, out, force=force, as_json=as_json)
+        return
     if report:
         from edge_fer.bench.page import write_report
     names = [] if on else models or ([] if suite else [_default_bundle()])
@@ -133,6 +157,48 @@ def _on(host: str, models: Sequence[str] | None, rounds: int, inferences: int) -
 
     counts = ("--rounds", str(rounds), "--inferences", str(inferences))
     return bench_on(host, (*(models or (DEVICE_BUNDLE,)), *counts))
+
+
+def _require_ops_alone(alone: bool) -> None:
+    if not alone:
+        raise EdgeFerError("--space and --probes go with --ops, without files, --report or --on")
+
+
+def _op_table(
+    space: str, probes: Path | None, check: int, rounds: int, inferences: int, *, quiet: bool
+) -> dict[str, Any]:
+    """Writes the probes of a space, if one is given, and measures them."""
+    from edge_fer.bench.op_table import measure_table
+    from edge_fer.search.op_table_schema import PRECISIONS
+    from edge_fer.show import round_printer
+
+    with TemporaryDirectory() as passing:
+        folder = probes or Path(passing)
+        if space:
+            from edge_fer.bench.probes import write_probes
+            from edge_fer.search.space import parse_space
+            from edge_fer.show_search import count_printer
+
+            write_probes(parse_space(space), folder, check, count_printer("probe", quiet=quiet))
+        on_round = round_printer(rounds * len(PRECISIONS), quiet=quiet)
+        return measure_table(folder, rounds=rounds, inferences=inferences, on_round=on_round)
+
+
+def _finish_op_table(
+    table: dict[str, Any], out: Path | None, *, force: bool, as_json: bool
+) -> None:
+    from edge_fer.bench.session import result_path
+    from edge_fer.files import refuse_overwrite, write_atomic
+    from edge_fer.show_search import print_op_table
+
+    if out:
+        path = result_path(out, table | {"suite": {"name": f"ops-{table['name']}"}})
+        refuse_overwrite(path, force=force)
+        write_atomic(path, lambda file: file.write_text(json.dumps(table, indent=1) + "\n"))
+    if as_json:
+        typer.echo(json.dumps(table))
+    else:
+        print_op_table(table)
 
 
 def _compare(paths: Sequence[str], table_format: str, *, as_json: bool) -> None:

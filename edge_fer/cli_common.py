@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from edge_fer.train.loop import Run
 
+DETECTOR_HELP = "auto, edge-fer, edge-fer:160, yunet, haar, or a detector's bundle or .onnx file."
 Data = Annotated[str, typer.Option(help="Dataset, NAME:PATH, e.g. fer2013:~/fer2013.csv.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only, no progress.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_fer.cli_common import Data, Force, Json, Quiet, print_json
+from edge_fer.cli_common import DETECTOR_HELP, Data, Force, Json, Quiet, print_json
 
 
 def explain(
@@ -24,7 +24,7 @@ def explain(
     detect: Annotated[
         bool, typer.Option("--detect", help="Find the face in IMAGES first; else they are crops.")
     ] = False,
-    detector: Annotated[str, typer.Option(help="auto, haar or yunet:FILE.")] = "auto",
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     layer: Annotated[
         str | None, typer.Option(help="Module to look at; by default the last feature map.")
     ] = None,

@@ -25,7 +25,8 @@ def quantize(
         str | None,
         typer.Option(
             help="Calibration faces: a dataset (NAME:PATH), photos:PATH, or distilled: made from "
-            "the network, no data needed. dynamic_wi8 and fp16 need none."
+            "the network, no data needed. dynamic_wi8 and fp16 need none. For a face detector "
+            "pictures: detect:PATH or photos:PATH."
         ),
     ] = None,
     describe: Annotated[

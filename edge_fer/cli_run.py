@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fer.cli_common import Force, Quiet
+from edge_fer.cli_common import DETECTOR_HELP, Force, Quiet
 from edge_fer.errors import EdgeFerError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def run(
         ),
     ] = "camera",
     bundle: Annotated[str, typer.Option(help="Bundle, by name or path.")] = "",
-    detector: Annotated[str, typer.Option(help="auto, haar or yunet:FILE.")] = "auto",
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     engine: Annotated[str | None, typer.Option(help="litert or onnxruntime.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
     faces: Annotated[str, typer.Option(help="all, or the largest only.")] = "all",
@@ -152,7 +152,7 @@ def fetch(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Downloads a detector's model once, and checks it; `run` then finds it by itself."""
+    """Downloads a detector's model once, and checks it; `run --detector yunet` then finds it."""
     from edge_fer.fetch import fetch_model
     from edge_fer.show_run import download_progress
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge_fer.bundle import MANIFEST, Bundle, Manifest, ModelFile, Tensor, save_bundle
 from edge_fer.errors import BundleError, OutputError
 from edge_fer.preprocess import Preprocessing
+from edge_fer.resources import find_resource
 
 CONTENTS = {
     name: np.random.default_rng(seed).integers(0, 256, 3000, np.uint8).tobytes()
@@ -330,3 +331,40 @@ def test_the_shipped_bundle_verifies(shipped_bundle):
 def test_a_copied_bundle_loads_from_anywhere(bundle_dir, tmp_path):
     shutil.copytree(bundle_dir, tmp_path / "copy")
     assert replace(Bundle.load(tmp_path / "copy"), path=bundle_dir) == Bundle.load(bundle_dir)
+
+
+def test_a_bundle_without_a_task_classifies(folder, tmp_path):
+    document = json.loads((folder / MANIFEST).read_text())
+    for key in ("task", "min_score"):
+        del document[key]
+    (folder / MANIFEST).write_bytes(signed(document))
+    loaded = Bundle.load(folder)
+    assert loaded.manifest == manifest()
+    loaded.require("classify")
+
+
+def test_a_detectors_bundle_is_no_classifiers(tmp_path):
+    detector = manifest(task="detect", min_score=0.25)
+    save_bundle(tmp_path / "tiny", detector, CONTENTS)
+    loaded = Bundle.load(tmp_path / "tiny")
+    assert loaded.manifest == detector
+    loaded.require("detect")
+    with pytest.raises(BundleError, match="finds faces, not one that reads expressions"):
+        loaded.require("classify")
+
+
+@pytest.mark.parametrize("changes", [{"task": "sing"}, {"min_score": 1.0}, {"min_score": 0}])
+def test_a_task_or_score_that_makes_no_sense_is_refused(folder, changes):
+    document = json.loads((folder / MANIFEST).read_text()) | changes
+    (folder / MANIFEST).write_bytes(signed(document))
+    with pytest.raises(
+        BundleError, match=f"{next(iter(changes))} {next(iter(changes.values()))!r}"
+    ):
+        Bundle.load(folder)
+
+
+def test_the_shipped_detector_is_small_and_verified():
+    bundle = Bundle.load(find_resource("bundle", "face-detector"))
+    assert (bundle.manifest.task, bundle.manifest.labels) == ("detect", ("face",))
+    assert [file.file for file in bundle.manifest.files] == ["model.int8.tflite"]
+    assert sum(map(len, bundle.contents.values())) <= 150_000

@@ -139,7 +139,7 @@ def make_artifacts(
     artifacts = []
     for toolchain in TOOLCHAINS:
         content = sources[toolchain.format]
-        artifacts.append(_artifact(toolchain, FLOAT, floats[toolchain.format]))
+        artifacts.append(load_artifact(toolchain, FLOAT, floats[toolchain.format]))
         with stages.stage(f"quantize {toolchain.title}"):
             if recipe.mode in toolchain.simple:
                 quantized, mixed = toolchain.simple[recipe.mode](content), None
@@ -159,7 +159,7 @@ def make_artifacts(
                     else None
                 )
                 quantized = mixed.content if mixed else quantizer.quantize()
-            made = _artifact(toolchain, recipe.precision, quantized)
+            made = load_artifact(toolchain, recipe.precision, quantized)
         artifacts.append(replace(made, mixed=mixed))
     return artifacts
 
@@ -220,7 +220,8 @@ def _searched(
     )
 
 
-def _artifact(toolchain: Toolchain, precision: str, content: bytes) -> Artifact:
+def load_artifact(toolchain: Toolchain, precision: str, content: bytes) -> Artifact:
+    """Loads a file of a format and looks into it."""
     name = f"model.{precision}.{toolchain.format}"
     return Artifact(
         name=name,

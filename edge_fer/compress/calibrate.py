@@ -65,7 +65,7 @@ def calibrate(
         return _from_data(spec, preprocessing, images, seed)
     count = min(images, IMAGES)
     made = distil_images(network, preprocessing, seed=seed, images=count, on_step=on_step)
-    return Calibration(images=_with_full_range(made), source={"data": DISTILLED})
+    return Calibration(images=with_full_range(made), source={"data": DISTILLED})
 
 
 def calibration_faces(
@@ -107,10 +107,11 @@ def _from_data(spec: str, preprocessing: Preprocessing, images: int, seed: int) 
         else:
             rows = np.random.default_rng(seed).permutation(len(data)).tolist()
         chosen = fit_all(data.images_NHW[np.sort(rows[:images])], preprocessing)
-    return Calibration(images=_with_full_range(chosen), source=source)
+    return Calibration(images=with_full_range(chosen), source=source)
 
 
-def _with_full_range(images: np.ndarray) -> np.ndarray:
+def with_full_range(images: np.ndarray) -> np.ndarray:
+    """Puts a black and a white pixel into the first of the images, in place."""
     images[0, 0, 0], images[0, 0, 1] = 0, 255
     return images
 

@@ -118,7 +118,8 @@ def _description(document: Mapping[str, Any]) -> Description:
     source = document["input"]
     _require_keys(source, _INPUT, {"height_px", "width_px", "color", "layout"}, "[input]")
     places = {key: source[key] for key in ("height_px", "width_px", "color")}
-    preprocessing = Preprocessing(**places, crop_scale=source.get("crop_scale", 1.02))
+    scaled = {key: source[key] for key in ("crop_scale",) if key in source}
+    preprocessing = Preprocessing(**places, **scaled)
     scale, offset = _scaling(source)
     channels = 1 if preprocessing.color == "gray" else 3
     if len(scale) != len(offset) or len(scale) not in {1, channels}:

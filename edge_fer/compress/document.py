@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_fer.compress.quantize import Request
 
 SCHEMA = "edge-fer/quantize/1"
+DETECTOR_SCHEMA = "edge-fer/quantize-detector/1"
 _OF_FIGURES = (
     "compared_on", "n", "label_agreement", "label_agreement_ci95", "max_probability_error",
 )  # fmt: skip

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from edge_fer.bundle import Bundle, Manifest, save_bundle
-from edge_fer.compress.artifacts import FLOAT, TOOLCHAINS, Artifact, Toolchain, require_audited
+from edge_fer.compress.artifacts import (
+    FLOAT,
+    TOOLCHAINS,
+    Artifact,
+    Toolchain,
+    load_artifact,
+    require_audited,
+)
 from edge_fer.compress.calibrate import calibration_faces
 from edge_fer.compress.description import Description
 from edge_fer.compress.document import quantization_document
@@ -26,7 +33,6 @@ from edge_fer.data.spec import TERMS
 from edge_fer.errors import EdgeFerError
 from edge_fer.evaluate.labelled import read_labelled, require_same_labels
 from edge_fer.runtime.classifier import softmax
-from edge_fer.runtime.engines import load_engine
 from edge_fer.versions import installed_versions
 
 _PACKAGES = (
@@ -138,19 +144,9 @@ def _artifacts(
     else:
         quantized = toolchain.static(content, faces_NHW, recipe.method).quantize()
     return [
-        _artifact(toolchain, FLOAT, content),
-        _artifact(toolchain, recipe.precision, quantized),
+        load_artifact(toolchain, FLOAT, content),
+        load_artifact(toolchain, recipe.precision, quantized),
     ]
-
-
-def _artifact(toolchain: Toolchain, precision: str, content: bytes) -> Artifact:
-    name = f"model.{precision}.{toolchain.format}"
-    return Artifact(
-        name=name,
-        content=content,
-        engine=load_engine(toolchain.engine, content, name),
-        summary=toolchain.summarise(content, name),
-    )
 
 
 def _require_faithful(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_fer.compress.document import SCHEMA
 from edge_fer.compress.tables import (
     audit_table,
     costs_table,
@@ -13,6 +14,7 @@ from edge_fer.compress.tables import (
     mixed_tables,
     stages_table,
 )
+from edge_fer.errors import EdgeFerError
 from edge_fer.files import write_atomic
 from edge_fer.report.page import Picture, Section, render_page
 from edge_fer.report.plots import confusion_figure, inline_svg
@@ -32,8 +34,11 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
     """Writes the page, whole or not at all.
 
     Raises:
+        EdgeFerError: The document is a face detector's.
         OutputError: It cannot be written.
     """
+    if document["schema"] != SCHEMA:
+        raise EdgeFerError("--report is for networks that read expressions")
     page = quantization_page(document)
     write_atomic(path, lambda file: file.write_text(page, encoding="utf-8"))
 

@@ -10,6 +10,7 @@ import numpy as np
 from edge_fer.bundle import Bundle, save_bundle
 from edge_fer.compress.artifacts import FLOAT, Artifact, make_artifacts, require_audited
 from edge_fer.compress.calibrate import Calibration, calibrate
+from edge_fer.compress.detector import quantize_detector
 from edge_fer.compress.document import quantization_document
 from edge_fer.compress.gates import Limits
 from edge_fer.compress.manifest import manifest_of
@@ -74,15 +75,18 @@ def quantize(request: Request, announce: Callable[[str], None]) -> dict[str, Any
 
     Returns:
         A document of schema ``edge-fer/quantize/1``; see ``quantization_document``. A gate that
-        fails is in it; the bundle is written all the same.
+        fails is in it; the bundle is written all the same. Of a face detector, what
+        ``quantize_detector`` gives.
 
     Raises:
         EdgeFerError: Checkpoint, data or output cannot be used, or a quantized file is not
             all-integer where it must be.
     """
     stages = Stages(announce)
-    with stages.stage("read checkpoint and faces"):
-        checkpoint = load_checkpoint(request.checkpoint)
+    checkpoint = load_checkpoint(request.checkpoint)
+    if checkpoint.metadata.get("task") == "detect":
+        return quantize_detector(request, checkpoint, stages)
+    with stages.stage("read faces"):
         calibration = _calibration(request, checkpoint, stages)
         faces_NHW = None if calibration is None else calibration.images
         yardstick = faces_to_measure_on(checkpoint, request.evaluation, request.split, faces_NHW)

@@ -34,11 +34,24 @@ class StaticTflite:
     error of 3.3 against 0.14 on a small CNN.
     """
 
-    def __init__(self, content: bytes, images: np.ndarray, method: Method) -> None:
-        """Measures the ranges; arguments as ``quantize_tflite``."""
+    def __init__(
+        self,
+        content: bytes,
+        images: np.ndarray,
+        method: Method,
+        output_range: Range | None = None,
+    ) -> None:
+        """Measures the ranges; arguments as ``quantize_tflite``.
+
+        Args:
+            content: Float file.
+            images: Calibration pictures.
+            method: How ranges are chosen.
+            output_range: Of the output, where it is not to be measured.
+        """
         with quiet():
             self._content = content
-            self._statistics, self.layers = _calibrated(content, images, method)
+            self._statistics, self.layers = _calibrated(content, images, method, output_range)
 
     def quantize(self, kept: Collection[str] = ()) -> bytes:
         """Returns the quantized file; operators named in ``kept`` stay in float."""
@@ -95,7 +108,7 @@ def _rules(kept: Collection[str]) -> list[dict[str, Any]]:
 
 
 def _calibrated(
-    content: bytes, images: np.ndarray, method: Method
+    content: bytes, images: np.ndarray, method: Method, output_range: Range | None
 ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
     """Ranges in the quantizer's own form, and the layers."""
     from ai_edge_litert.interpreter import Interpreter
@@ -118,6 +131,8 @@ def _calibrated(
         method,
         whole={names[index] for index in ends if index in names},
     )
+    if output_range is not None:
+        ranges[names[int(subgraph.outputs[0])]] = output_range
     return _with_ranges(statistics, ranges), layers
 
 

@@ -26,6 +26,25 @@ def files_table(document: Mapping[str, Any]) -> Table:
     return Table(title=title, heads=heads, rows=lines)
 
 
+def detector_table(document: Mapping[str, Any]) -> Table:
+    """Returns a line per file of a face detector."""
+    rows = document["rows"]
+    lines = tuple(
+        (
+            row["file"],
+            f"{row['size_mb']:.3f}",
+            percent(row["found"]),
+            f"{row['extra']:.2f}",
+            *("-" if row[key] is None else f"{row[key]:.3f}" for key in ("overlap", "score_error")),
+        )
+        for row in rows
+    )
+    heads = ("file", "MB", "faces found %", "others a picture", "overlap", "max |dscore|")
+    n, faces = rows[0]["n"], rows[0]["faces"]
+    title = f"{document['bundle']}: against the float file's {faces} faces in {n} pictures"
+    return Table(title=title, heads=heads, rows=lines)
+
+
 def costs_table(document: Mapping[str, Any]) -> Table:
     """Returns a line per quantized file: what it loses against its float twin."""
     lines = tuple(_cost_line(row) for row in document["rows"] if "against_float" in row)

@@ -58,6 +58,7 @@ def candidates_of(model: Path) -> list[Candidate]:
     if model.suffix == ".safetensors":
         return [_of_checkpoint(model)]
     bundle = Bundle.load(model)
+    bundle.require("classify")
     candidates = [
         _of_file(bundle, model_file, engine)
         for model_file in bundle.manifest.files

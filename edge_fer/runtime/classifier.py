@@ -23,11 +23,13 @@ class Classifier:
 
     Raises:
         ModelError: The engine does not read this format, is missing, or refuses the file.
+        BundleError: The bundle is a face detector's.
     """
 
     def __init__(
         self, bundle: Bundle, model_file: ModelFile, engine: str, threads: int = 1
     ) -> None:
+        bundle.require("classify")
         name = f"{bundle.path}/{model_file.file}"
         if ENGINE_FORMATS.get(engine) != model_file.format:
             raise ModelError(f"{name}: {engine} does not read {model_file.format}")

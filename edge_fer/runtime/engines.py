@@ -49,10 +49,29 @@ class LiteRtEngine:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: LiteRT cannot load it ({_first_line(error)})") from error
+        self._name = name
+        self._describe()
+
+    def _describe(self) -> None:
         (source,) = self._interpreter.get_input_details()
         (result,) = self._interpreter.get_output_details()
         self._source_index, self._result_index = source["index"], result["index"]
         self.input, self.output = _litert_tensor(source), _litert_tensor(result)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Gives the input another shape; the model must be convolutions all through.
+
+        Raises:
+            ModelError: It is not.
+        """
+        try:
+            self._interpreter.resize_tensor_input(self._source_index, shape)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{self._name}: LiteRT cannot resize its input to {shape} ({_first_line(error)})"
+            ) from error
+        self._describe()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Runs one inference."""

@@ -74,7 +74,7 @@ class Recognizer:
         classifier = Classifier(loaded, model_file, engine, chosen.threads)
         detector = chosen.detector
         if isinstance(detector, str):
-            detector = open_detector(detector, width_px=0)
+            detector = open_detector(detector, width_px=0, threads=chosen.threads)
         return cls(classifier, detector, chosen)
 
     @property

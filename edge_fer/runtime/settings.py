@@ -19,7 +19,7 @@ class Settings:
         threads: Of one inference and of OpenCV.
         detect_every: Frames from one detection to the next; 0 is every 0.3 s, or every 0.1 s while
             no face is known. In between, faces are followed. Photos are always searched.
-        detect_width_px: Longest side of the picture that the detector gets; 0 is 320 for a video,
+        detect_width_px: Longest side of the picture that the detector gets; 0 is 384 for a video,
             640 for a photo, and more if ``min_face`` asks for smaller faces.
         faces: ``all``, or only the ``largest``.
         roi: Where to look for faces, ``(x, y, w, h)``: fractions of the frame if none is above 1,

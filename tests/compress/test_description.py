@@ -3,7 +3,7 @@ import pytest
 
 from edge_fer.compress.description import read_description
 from edge_fer.errors import EdgeFerError
-from edge_fer.preprocess import normalise
+from edge_fer.preprocess import Preprocessing, normalise
 
 GOOD = """
 schema = "edge-fer/model/1"
@@ -31,7 +31,7 @@ def test_a_description_is_read(tmp_path):
     assert found.labels == ("happy", "sad")
     assert (found.output, found.layout, found.licence) == ("probabilities", "NHWC", "mine")
     assert (found.input_shape, found.input_nchw) == ((1, 32, 24, 3), (1, 3, 32, 24))
-    assert found.preprocessing.crop_scale == 1.02
+    assert found.preprocessing.crop_scale == Preprocessing().crop_scale
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ def test_help(clean: Path) -> None:
 def test_reads_a_photo(clean: Path, astronaut: Path) -> None:
     done = _run(clean, "run", astronaut, "--json")
     assert done.returncode == 0, done.stderr
-    assert [face["label"] for face in json.loads(done.stdout)["faces"]] == ["happy"]
+    (face,) = json.loads(done.stdout)["faces"]
+    assert face["label"] == "happy"
+    assert len(face["landmarks"]) == 5
 
 
 def test_bench_measures_litert_and_skips_the_rest(clean: Path) -> None:
@@ -110,9 +112,10 @@ def test_opencv_5(
     folder = _environment(tmp_path_factory.mktemp("opencv5") / "venv", wheel)
     pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps")
     _checked(*pip, "opencv-python-headless>=5,<6")
-    refused = _run(folder, "run", astronaut)
+    refused = _run(folder, "run", astronaut, "--detector", "haar")
     assert refused.returncode == 2
     assert "no Haar cascades" in refused.stderr
-    done = _run(folder, "run", astronaut, "--json", "--detector", f"yunet:{yunet_file}")
-    assert done.returncode == 0, done.stderr
-    assert "happy" in [face["label"] for face in json.loads(done.stdout)["faces"]]
+    for detector in ("auto", "edge-fer:160", f"yunet:{yunet_file}"):
+        done = _run(folder, "run", astronaut, "--json", "--detector", detector)
+        assert done.returncode == 0, done.stderr
+        assert "happy" in [face["label"] for face in json.loads(done.stdout)["faces"]]

@@ -7,6 +7,7 @@ import pytest
 
 from edge_fer.bundle import Bundle
 from edge_fer.errors import EdgeFerError, ModelError
+from edge_fer.resources import find_resource
 from edge_fer.runtime.classifier import Classifier
 from edge_fer.runtime.engines import (
     DEFAULT_ENGINES,
@@ -101,3 +102,25 @@ def test_the_notes_of_an_onnx_file_are_read_without_its_package(int8_onnx):
     model = onnx.load_model_from_string(int8_onnx)
     assert notes == {note.key: note.value for note in model.metadata_props}
     assert {"edge_fer.input", "edge_fer.output"} <= set(notes)
+
+
+def test_a_model_of_convolutions_takes_another_size_and_back():
+    bundle = Bundle.load(find_resource("bundle", "face-detector"))
+    engine = load_engine("litert", bundle.contents["model.int8.tflite"], "m")
+    shape = engine.input.shape
+    x = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
+    before = engine(x)
+    engine.resize((1, 64, 96, 1))
+    assert (engine.input.shape, engine.output.shape) == ((1, 64, 96, 1), (1, 8, 12, 15))
+    assert engine(x[:, :64, :96]).shape == (1, 8, 12, 15)
+    engine.resize(shape)
+    np.testing.assert_array_equal(engine(x), before)
+
+
+def test_a_classifier_cannot_be_resized(shipped_bundle):
+    content = (shipped_bundle / "model.int8.tflite").read_bytes()
+    engine = load_engine("litert", content, "arch-1")
+    with pytest.raises(
+        ModelError, match=r"arch-1: LiteRT cannot resize its input to \(1, 48, 48, 3\)"
+    ):
+        engine.resize((1, 48, 48, 3))

@@ -180,7 +180,7 @@ def test_photos_are_searched_and_read_each_for_itself(load, astronaut):
 
 
 def test_boxes_and_landmarks_are_in_the_frame_whatever_the_detector_saw(load):
-    recognizer, detector = load()
+    recognizer, detector = load(detect_width_px=320)
     detector.detect = lambda image: [Detection((10.0, 20.0, 30.0, 40.0), 0.9, ((15.0, 25.0),))]
     image = np.zeros((480, 640, 3), np.uint8)
     (face,) = recognizer.read(frame(0, image)).faces

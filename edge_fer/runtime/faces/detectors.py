@@ -1,6 +1,7 @@
 """Face detectors behind one small interface."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,10 @@ from edge_fer.fetch import cached_model
 from edge_fer.preprocess import Box, Point
 
 YUNET_VARIABLE = "EDGE_FER_YUNET"
-#: Longest side of the picture that YuNet usually gets.
+#: Name of the detector in the package.
+OWN = "edge-fer"
+KNOWN = "auto, edge-fer, edge-fer:160, haar, yunet, yunet:FILE, FILE"
+#: Longest side of the picture that a detector usually gets.
 USUAL_PX = 320
 _VERY_SMALL_PX = 160
 #: In a lower picture OpenCV 4.14 reads memory that nobody wrote, and finds faces there.
@@ -53,7 +57,7 @@ class Detector(Protocol):
 
 
 class HaarDetector:
-    """The frontal-face cascade inside OpenCV 4's wheel: no download, frontal faces only.
+    """The frontal-face cascade inside OpenCV 4's wheel: slow, frontal faces only.
 
     Args:
         min_face: Smallest face, as a fraction of the frame's shorter side.
@@ -63,7 +67,7 @@ class HaarDetector:
         if not hasattr(cv2, "CascadeClassifier"):
             raise ModelError(
                 f"OpenCV {cv2.__version__} has no Haar cascades; use opencv-python-headless 4, "
-                f"or give YuNet's model with --detector yunet:FILE"
+                f"or --detector edge-fer"
             )
         file = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
         self._cascade = cv2.CascadeClassifier(str(file))
@@ -77,7 +81,7 @@ class HaarDetector:
         gray = cv2.equalizeHist(gray)
         side = max(24, round(self._min_face * min(gray.shape)))
         boxes = self._cascade.detectMultiScale(gray, 1.1, 5, minSize=(side, side))
-        return _largest_first([Detection(_box(np.array(box)), 1.0) for box in boxes])
+        return largest_first([Detection(_box(np.array(box)), 1.0) for box in boxes])
 
 
 class YuNetDetector:
@@ -103,14 +107,12 @@ class YuNetDetector:
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Returns the faces of a uint8 BGR ``[H, W, 3]`` or gray ``[H, W]`` frame."""
         height, width = image.shape[:2]
-        longest = max(height, width)
-        target = self._width_px or (longest if longest >= _VERY_SMALL_PX else USUAL_PX)
-        scale = target / longest
+        scale = picture_scale(image.shape, self._width_px)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         rows = self._rows(image)
-        return _largest_first([_detection(row, scale) for row in rows])
+        return largest_first([_detection(row, scale) for row in rows])
 
     def _rows(self, image: np.ndarray) -> np.ndarray:
         """Runs the network; what is too narrow for it gets a black border."""
@@ -128,35 +130,61 @@ class YuNetDetector:
         return np.empty((0, 15)) if rows is None else rows[np.isfinite(rows).all(1)]
 
 
-def open_detector(spec: str, width_px: int = USUAL_PX) -> Detector:
+def open_detector(spec: str = "auto", width_px: int = USUAL_PX, threads: int = 1) -> Detector:
     """Opens a detector.
 
     Args:
-        spec: ``haar``; ``yunet:FILE``; ``yunet``, whose model is where the environment variable
-            ``EDGE_FER_YUNET`` says, or where ``edge-fer fetch yunet`` put it; or ``auto``: YuNet if
-            its model is in one of those places, else Haar.
-        width_px: Of YuNet.
+        spec: ``edge-fer``, the one in the package, or ``edge-fer:160`` and the like, whose pictures
+            are so many pixels long; ``haar``; ``yunet:FILE``; ``yunet``, whose model is where the
+            environment variable ``EDGE_FER_YUNET`` says, or where ``edge-fer fetch yunet`` put it;
+            a path of a detector's bundle, or of YuNet's ``.onnx``; or ``auto``: YuNet where
+            ``EDGE_FER_YUNET`` names its model, else ``edge-fer``.
+        width_px: Longest side of the pictures, but for Haar; see ``picture_scale``.
+        threads: Of one inference of ``edge-fer``.
 
     Raises:
         ModelError: Unknown detector, or its model is missing.
     """
-    name, _, file = spec.partition(":")
-    if name not in {"auto", "haar", "yunet"} or (file and name != "yunet"):
-        raise ModelError(f"unknown detector {spec!r}; known: auto, haar, yunet, yunet:FILE")
-    model = None if name == "haar" else _yunet_model(file)
-    if model is not None:
-        return YuNetDetector(model, width_px)
-    if name == "yunet":
+    name, _, detail = spec.partition(":")
+    if spec == "haar":
+        return HaarDetector()
+    if name == "yunet" or (spec == "auto" and os.environ.get(YUNET_VARIABLE)):
+        return YuNetDetector(_yunet_model(detail), width_px)
+    if spec in {"auto", OWN} or (name == OWN and detail.isdecimal() and int(detail)):
+        return _open_bundle("", int(detail or width_px), threads)
+    if spec.endswith(".onnx"):
+        return YuNetDetector(Path(spec).expanduser(), width_px)
+    if spec and Path(spec).expanduser().exists():
+        return _open_bundle(spec, width_px, threads)
+    raise ModelError(f"unknown detector {spec!r}; known: {KNOWN}")
+
+
+def _open_bundle(bundle: str, width_px: int, threads: int) -> Detector:
+    from edge_fer.runtime.faces.bundle_detector import SHIPPED, BundleDetector
+
+    return BundleDetector(bundle or SHIPPED, width_px, threads)
+
+
+def _yunet_model(file: str) -> Path:
+    """Returns where YuNet's model should be: as told, or as fetched."""
+    told = file or os.environ.get(YUNET_VARIABLE, "")
+    model = Path(told).expanduser() if told else cached_model("yunet")
+    if model is None:
         raise ModelError(
             "YuNet's model is not here: edge-fer fetch yunet, or --detector yunet:FILE"
         )
-    return HaarDetector()
+    return model
 
 
-def _yunet_model(file: str) -> Path | None:
-    """Returns where YuNet's model should be: as told, or as fetched."""
-    told = file or os.environ.get(YUNET_VARIABLE, "")
-    return Path(told).expanduser() if told else cached_model("yunet")
+def picture_scale(shape: Sequence[int], width_px: int) -> float:
+    """Returns by how much a picture is scaled for a network.
+
+    Args:
+        shape: ``(H, W, ...)``.
+        width_px: Longest side that it should have; 0 leaves it as it is, unless it is very small.
+    """
+    longest = max(shape[:2])
+    return (width_px or (longest if longest >= _VERY_SMALL_PX else USUAL_PX)) / longest
 
 
 def _detection(row: np.ndarray, scale: float) -> Detection:
@@ -171,5 +199,6 @@ def _box(values: np.ndarray) -> Box:
     return x, y, w, h
 
 
-def _largest_first(detections: list[Detection]) -> list[Detection]:
+def largest_first(detections: list[Detection]) -> list[Detection]:
+    """Sorts faces by the area of their boxes."""
     return sorted(detections, key=lambda face: -face.box[2] * face.box[3])

@@ -85,7 +85,7 @@ class Finder:
         doubt |= self._cut.seen(small.gray)
         watch.lap("track")
         if self._is_due(frame, doubt=doubt):
-            detections = self._detect(frame, small)
+            detections = self._detect(frame, self._shrinker.for_detector(view, small))
             self._schedule.detected(frame.t_s)
             watch.lap("detect")
             self.people.detected(detections, small, frame.t_s)
@@ -96,8 +96,9 @@ class Finder:
     def find_in_photo(self, frame: Frame, watch: Stopwatch) -> list[Person]:
         """Returns who is in a photo, largest face first, numbered from 0."""
         view, offset = view_of(frame.image, self._settings.roi)
-        small = Shrinker(self._detect_px(view.shape, frame, photo=True))(view, offset)
-        detections = self._detect(frame, small)
+        shrinker = Shrinker(self._detect_px(view.shape, frame, photo=True))
+        small = shrinker(view, offset)
+        detections = self._detect(frame, shrinker.for_detector(view, small))
         watch.lap("detect")
         people = [
             Person(number, found.box, found.landmarks, NOBODY, 0.0, 0.0)

@@ -9,7 +9,7 @@ from edge_fer.preprocess import Box
 from edge_fer.runtime.faces.detectors import Detection
 
 #: Longest side of a detector's picture, for a video and for a photo.
-VIDEO_PX, PHOTO_PX = 320, 640
+VIDEO_PX, PHOTO_PX = 384, 640
 #: Side of the smallest face, in pixels of its own picture, that YuNet finds reliably: all of 16
 #: frontal faces at 20 pixels, 13 at 16, none at 12.
 SMALLEST_SEEN_PX = 20

@@ -1,6 +1,6 @@
 """The small pictures of a frame: shrunk once, for the detector and for the tracker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ class Small:
     """A view of a frame, shrunk. The arrays are overwritten two calls later.
 
     Attributes:
-        image: uint8 BGR ``[h, w, 3]`` or gray ``[h, w]``, for the detector.
+        image: uint8 BGR ``[h, w, 3]`` or gray ``[h, w]``.
         gray: uint8 gray, for the tracker; its longest side is at most ``FOLLOW_PX``.
         scale: Pixels of ``image`` per pixel of the frame.
         gray_scale: Pixels of ``gray`` per pixel of the frame.
@@ -35,7 +35,8 @@ class Shrinker:
     """Makes small pictures in memory that is used again.
 
     Args:
-        longest_px: Longest side of the detector's picture; a smaller view stays as it is.
+        longest_px: Longest side of the detector's picture; a smaller view stays as it is. Beyond
+            ``FOLLOW_PX`` it is made for itself, by ``for_detector``.
     """
 
     def __init__(self, longest_px: int) -> None:
@@ -51,16 +52,21 @@ class Shrinker:
             offset: Where it begins in its frame.
         """
         self._odd = not self._odd
-        image = self._shrink("image", view, self._longest_px)
+        image = self._shrink("image", view, min(self._longest_px, FOLLOW_PX))
         gray = image
         if image.ndim == 3:
             gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._buffer("gray", image.shape))
-        gray = self._shrink("small gray", gray, FOLLOW_PX)
         if np.shares_memory(gray, view):
             gray = gray.copy()
-        longest = max(view.shape[:2])
-        scales = (max(image.shape[:2]) / longest, max(gray.shape) / longest)
-        return Small(image, gray, *scales, offset)
+        scale = max(gray.shape) / max(view.shape[:2])
+        return Small(image, gray, scale, scale, offset)
+
+    def for_detector(self, view: np.ndarray, small: Small) -> Small:
+        """Returns a view's small picture with ``image`` as large as the detector's."""
+        if self._longest_px <= FOLLOW_PX:
+            return small
+        image = self._shrink("detector", view, self._longest_px)
+        return replace(small, image=image, scale=max(image.shape[:2]) / max(view.shape[:2]))
 
     def _shrink(self, name: str, image: np.ndarray, longest_px: int) -> np.ndarray:
         height, width = image.shape[:2]

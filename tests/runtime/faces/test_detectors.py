@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from edge_fer.errors import ModelError
+from edge_fer.runtime.faces.bundle_detector import BundleDetector
 from edge_fer.runtime.faces.detectors import HaarDetector, YuNetDetector, open_detector
 from edge_fer.runtime.faces.tracking import overlap
 from edge_fer.runtime.sources.images import read_image
@@ -76,7 +77,7 @@ def test_a_fetched_model_is_found_without_being_named(yunet_file, tmp_path):
     cache.mkdir(parents=True)
     shutil.copy(yunet_file, cache / "face_detection_yunet_2023mar.onnx")
     assert isinstance(open_detector("yunet"), YuNetDetector)
-    assert isinstance(open_detector("auto"), YuNetDetector)
+    assert isinstance(open_detector("auto"), BundleDetector)
 
 
 def test_haar_finds_the_face_in_gray(photo):
@@ -104,11 +105,27 @@ def test_an_even_frame_has_no_face():
 
 
 def test_auto_takes_yunet_where_the_environment_names_it(monkeypatch, tmp_path):
-    assert isinstance(open_detector("auto"), HaarDetector)
+    assert isinstance(open_detector("auto"), BundleDetector)
     monkeypatch.setenv("EDGE_FER_YUNET", str(tmp_path / "missing.onnx"))
-    with pytest.raises(ModelError, match=r"missing\.onnx"):
-        open_detector("auto")
+    for spec in ("auto", "yunet"):
+        with pytest.raises(ModelError, match=r"missing\.onnx"):
+            open_detector(spec)
     assert isinstance(open_detector("haar"), HaarDetector)
+    assert isinstance(open_detector("edge-fer"), BundleDetector)
+
+
+@pytest.mark.data
+def test_yunet_is_opened_by_the_path_of_its_model(yunet_file):
+    assert isinstance(open_detector(str(yunet_file)), YuNetDetector)
+
+
+@pytest.mark.parametrize("spec", ["edge-fer", "edge-fer:160", "auto"])
+def test_the_detector_in_the_package_finds_the_astronaut_and_no_face_in_the_shuttle(photo, spec):
+    (detection,) = open_detector(spec).detect(photo)
+    assert overlap(detection.box, FACE) > 0.4
+    points = np.array(detection.landmarks)
+    expected = [(203, 101), (247, 103), (225, 125), (206, 144), (245, 145)]
+    np.testing.assert_allclose(points, expected, atol=10)
 
 
 def test_a_file_that_is_no_yunet_model_is_refused_by_name(tmp_path):
@@ -117,7 +134,13 @@ def test_a_file_that_is_no_yunet_model_is_refused_by_name(tmp_path):
         open_detector(f"yunet:{tmp_path / 'text.onnx'}")
 
 
-@pytest.mark.parametrize("spec", ["mtcnn", "", "yunet", "yunet:", "haar:file", "auto:file"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "mtcnn", "", "yunet", "yunet:", "haar:file", "auto:file", "edge-fer:", "edge-fer:0",
+        "edge-fer:-160", "edge-fer:large", "missing.onnx", "/missing/bundle",
+    ],
+)  # fmt: skip
 def test_a_detector_that_cannot_be_opened_is_refused(spec):
     with pytest.raises(ModelError):
         open_detector(spec)
