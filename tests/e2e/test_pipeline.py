@@ -110,6 +110,7 @@ def test_shipped_bundle_is_small_and_says_where_it_comes_from(shipped_bundle: Pa
 
 def test_bench_document(cli: Cli, bundle: Bundle) -> None:
     arguments = ("--rounds", 2, "--inferences", 5, "--threads", "1,2", "--json")
+    arguments += ("--engine", "litert,onnxruntime")
     done = cli("bench", bundle.path, bundle.path / "model.int8.tflite", *arguments)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
