@@ -57,8 +57,13 @@ def test_changed_bytes(artifacts, format_, places):
 @given(kept=st.floats(0, 1, exclude_max=True))
 @QUIET
 def test_a_file_cut_short_is_refused(artifacts, format_, kept):
+    """Or has all of its operators: .onnx ends with properties, between which it may be cut."""
     whole = artifacts[f"int8.{format_}"]
-    assert not read_and_judge(whole[: int(kept * len(whole))], format_)
+    cut = whole[: int(kept * len(whole))]
+    if read_and_judge(cut, format_):
+        assert format_ == "onnx"
+        first, second = (len(READERS[format_](data, "some").operators) for data in (cut, whole))
+        assert first == second
 
 
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
