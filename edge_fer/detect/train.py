@@ -31,8 +31,8 @@ from edge_fer.train.folder import (
     STATE_FILE,
     append_metrics,
     clear_folder,
+    goes_on,
     keep_metrics,
-    require_same_config,
 )
 from edge_fer.train.interrupt import deferred_interrupt
 from edge_fer.train.optimizer import build_optimizer, optimizer_state, restore_optimizer
@@ -145,8 +145,7 @@ class DetectorRun:
             OutputError: The folder holds a run, and neither ``resume`` nor ``force`` was given.
             EdgeFerError: The run there has another configuration.
         """
-        if resume and (self.folder / STATE_FILE).is_file():
-            require_same_config(self.folder, self.config.to_dict())
+        if goes_on(self.folder, self.config.to_dict(), resume=resume):
             self._resume()
             return
         clear_folder(self.folder, self.config.to_dict(), force=force)

@@ -14,7 +14,7 @@ LANDMARKS_FILE = "landmarks.safetensors"
 HEADS_FILE = "landmark-heads.safetensors"
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
-_MAY_MOVE = ("data", "teachers", "protocol", "landmarks", "imagenet", "init")
+_MAY_MOVE = ("data", "teachers", "protocol", "landmarks", "imagenet", "init", "table")
 
 
 def clear_folder(folder: Path, config: dict[str, Any], *, force: bool) -> None:
@@ -34,6 +34,18 @@ def clear_folder(folder: Path, config: dict[str, Any], *, force: bool) -> None:
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
     text = json.dumps(config, indent=2) + "\n"
     write_atomic(folder / CONFIG_FILE, lambda file: file.write_text(text))
+
+
+def goes_on(folder: Path, config: dict[str, Any], *, resume: bool) -> bool:
+    """Says whether a run is to go on with what is in its folder, and may.
+
+    Raises:
+        ModelError: The run there has another configuration.
+    """
+    if not (resume and (folder / STATE_FILE).is_file()):
+        return False
+    require_same_config(folder, config)
+    return True
 
 
 def require_same_config(folder: Path, config: dict[str, Any]) -> None:

@@ -27,8 +27,8 @@ from edge_fer.train.folder import (
     STATE_FILE,
     append_metrics,
     clear_folder,
+    goes_on,
     keep_metrics,
-    require_same_config,
 )
 from edge_fer.train.inputs import on_device, prepared
 from edge_fer.train.interrupt import deferred_interrupt
@@ -139,8 +139,7 @@ class Run:
             OutputError: The folder holds a run, and neither ``resume`` nor ``force`` was given.
             EdgeFerError: The run there has another configuration.
         """
-        if resume and (self.folder / STATE_FILE).is_file():
-            require_same_config(self.folder, self.config.to_dict())
+        if goes_on(self.folder, self.config.to_dict(), resume=resume):
             self._resume(self.folder / STATE_FILE)
             self.accelerator.wait_for_everyone()
             return

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 CONSTRAINTS = HERE.parents[1] / "constraints.txt"
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child")
 OWN_BINFMT = "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc"
-MOUNTS = ("proc", "sys/devices/system/cpu", "site", "work")
+MOUNTS = ("proc", "sys/devices/system/cpu", "site", "shared")
 #: Of PrivateTest.
 FACES = range(0, 3400, 17)
 
@@ -34,7 +34,7 @@ class Machine:
         core: Its processor.
         root: Its system.
         folder: What cpuinfo and sysfs say.
-        shared: Holds ``site`` and ``work``, which every machine sees at ``/site`` and ``/work``.
+        shared: Its ``site`` and ``shared`` are what every machine sees at ``/site``, ``/shared``.
     """
 
     name: str
@@ -87,9 +87,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory, system: Path) -> Path:
     options = wheelhouse._options(target, wheels)
     options += ["--no-index", "--no-deps", "--no-compile", "--quiet", "--target", folder / "site"]
     run(sys.executable, "-m", "pip", "install", *options, *wheels.glob("*.whl"))
-    (folder / "work").mkdir()
+    (folder / "shared").mkdir()
     for script in ("read_faces.py", "dot_product.py"):
-        shutil.copyfile(HERE / script, folder / "work" / script)
+        shutil.copyfile(HERE / script, folder / "shared" / script)
     return folder
 
 

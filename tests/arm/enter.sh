@@ -3,7 +3,7 @@
 #
 # Meant for namespaces of its own (unshare --user --map-root-user --mount --pid --fork): what is
 # mounted and registered here is gone afterwards, and the machine itself never sees it. FOLDER holds
-# site/ (Python packages) and work/; CORE what cpuinfo and sysfs say of the processor.
+# site/ (Python packages) and shared/; CORE what cpuinfo and sysfs say of the processor.
 set -eu
 root=$1 core=$2 folder=$3 cpu=$4
 shift 4
@@ -12,7 +12,7 @@ elf='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
 mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
 
 mount --bind "$folder/site" "$root/site"
-mount --bind "$folder/work" "$root/work"
+mount --bind "$folder/shared" "$root/shared"
 mount --bind "$core/cpu" "$root/sys/devices/system/cpu"
 mount -t proc proc "$root/proc"
 mount --bind "$core/cpuinfo" "$root/proc/cpuinfo"

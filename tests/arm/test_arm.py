@@ -27,9 +27,11 @@ def expected(faces: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def found(machine: Machine, faces: np.ndarray) -> dict[str, np.ndarray]:
     """Logits by engine, as the emulated machine reads them."""
-    work = machine.shared / "work"
+    work = machine.shared / "shared"
     np.save(work / "faces.npy", faces)
-    done = machine.run("python3", "/work/read_faces.py", "/work/faces.npy", "/work/logits.npz")
+    done = machine.run(
+        "python3", "/shared/read_faces.py", "/shared/faces.npy", "/shared/logits.npz"
+    )
     assert done.returncode == 0, done.stderr
     with np.load(work / "logits.npz") as logits:
         return dict(logits)
@@ -37,12 +39,12 @@ def found(machine: Machine, faces: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def photo(machine: Machine, astronaut: Path) -> str:
-    shutil.copyfile(astronaut, machine.shared / "work/photo.png")
-    return "/work/photo.png"
+    shutil.copyfile(astronaut, machine.shared / "shared/photo.png")
+    return "/shared/photo.png"
 
 
 def test_the_processor_is_the_one_it_should_be(machine):
-    done = machine.run("python3", "/work/dot_product.py")
+    done = machine.run("python3", "/shared/dot_product.py")
     assert (done.returncode == 0) == machine.core.dot_products
     assert ("Illegal instruction" in done.stderr) != machine.core.dot_products
 
