@@ -244,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True, help="folder of GIF or video files")
     parser.add_argument("--timed", help="name of the clip for the latency, without its suffix")
-    parser.add_argument("--bundle", default="arch-1-fer2013", help="name or path")
+    parser.add_argument("--bundle", default="small", help="name or path")
     parser.add_argument("--frames", type=int, default=1000, help="for the latency")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     arguments = parser.parse_args()

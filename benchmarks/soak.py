@@ -88,7 +88,7 @@ def measure(frames: int, photo: Path, detector: str) -> dict[str, Any]:
         loop.open_source = lambda *_, **__: source  # type: ignore[assignment]
         options = loop.RunOptions(
             source="generated",
-            bundle="arch-1-fer2013",
+            bundle="small",
             settings=Settings(detector=detector),
             lines="json",
             csv=rows,

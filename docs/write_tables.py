@@ -20,8 +20,9 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "benchmarks" / "PAPERS.md",
+    ROOT / "docs" / "model-cards.md",
 )
-ACCURACY = ("evaluate_arch-1-fer2013_checkpoint.json", "evaluate_arch-1-fer2013_bundle.json")
+ACCURACY = ("evaluate_arch-1-taught_checkpoint.json", "evaluate_small_bundle.json")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -53,6 +54,21 @@ def classes_table() -> str:
         for name, f in per_class.items()
     ]
     return _markdown(["class", "n", "recall %", "precision %", "F1 %"], rows)
+
+
+def disturbed_table() -> str:
+    """One line per way to spoil a face: what is found at each of its levels."""
+    result = _read("disturbed_small.json")["results"][0]
+    rows = [
+        [one["disturbance"], one["unit"], *(_at_level(level) for level in one["levels"])]
+        for one in result["robustness"]
+    ]
+    heads = ["disturbance", "unit of its levels", *["level: accuracy %"] * 4]
+    return _markdown(heads, rows)
+
+
+def _at_level(level: dict[str, Any]) -> str:
+    return f"{level['level']:g}: {100 * level['accuracy']:.1f}"
 
 
 def latency_table() -> str:
@@ -300,6 +316,7 @@ TABLES = {
     "accuracy": accuracy_table,
     "classes": classes_table,
     "detector": detector_table,
+    "disturbed": disturbed_table,
     "int8": int8_table,
     "latency": latency_table,
     "loop": loop_table,

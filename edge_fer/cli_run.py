@@ -25,7 +25,10 @@ def run(
             "rtsp://... or http://..."
         ),
     ] = "camera",
-    bundle: Annotated[str, typer.Option(help="Bundle, by name or path.")] = "",
+    bundle: Annotated[
+        str,
+        typer.Option("--model", "--bundle", help="What reads faces: a shipped name, or a path."),
+    ] = "",
     detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     engine: Annotated[str | None, typer.Option(help="litert or onnxruntime.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,

@@ -43,13 +43,13 @@ def demo_gif(data_root: Path) -> Path:
 @pytest.fixture(scope="session")
 def shipped_bundle() -> Path:
     """The INT8 bundle inside the package."""
-    return find_resource("bundle", "arch-1-fer2013")
+    return find_resource("bundle", "small")
 
 
 @pytest.fixture(scope="session")
 def shipped_checkpoint() -> Path:
     """What the shipped bundle was made of."""
-    return Path(__file__).parents[1] / "benchmarks/training/arch-1-fer2013/best.safetensors"
+    return Path(__file__).parents[1] / "benchmarks/training/arch-1-taught/best.safetensors"
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ def test_a_document_for_machines(shipped_bundle):
     document = json.loads(done.stdout)
     assert document["schema"] == "edge-fer/audit/1"
     assert [file["file"] for file in document["files"]] == [
-        "arch-1-fer2013/model.int8.tflite",
-        "arch-1-fer2013/model.int8.onnx",
+        "small/model.int8.tflite",
+        "small/model.int8.onnx",
     ]
 
 

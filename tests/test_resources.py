@@ -8,7 +8,7 @@ SHIPPED = [(kind, name) for kind in FOLDERS for name in resource_names(kind)]
 
 def test_at_least_the_default_recipe_and_bundle_are_shipped():
     assert ("recipe", "static_wi8_ai8") in SHIPPED
-    assert ("bundle", "arch-1-fer2013") in SHIPPED
+    assert ("bundle", "small") in SHIPPED
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED, ids="-".join)

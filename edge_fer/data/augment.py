@@ -12,6 +12,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from edge_fer.data.degrade import Degradation
+
 #: Which of the 68 landmarks (iBUG order) each becomes in a mirror.
 MIRRORED_LANDMARKS = (
     *range(16, -1, -1),  # jaw
@@ -26,8 +28,10 @@ _Draw = Callable[[float], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class Augmentation(Degradation):
     """Ranges of the random changes, each drawn uniformly per image.
+
+    ``augment`` leaves the degradations to ``degrade``: teachers see a face without them.
 
     Attributes:
         flip: Probability of a horizontal flip.

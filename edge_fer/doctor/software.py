@@ -9,7 +9,7 @@ from edge_fer.errors import BundleError
 from edge_fer.provision import PREFIX
 from edge_fer.resources import find_resource
 
-SHIPPED_BUNDLE = "arch-1-fer2013"
+SHIPPED_BUNDLE = "small"
 SERVICE = "edge-fer.service"
 MANY_RESTARTS = 3
 _PACKAGES = {

@@ -19,7 +19,7 @@ from edge_fer.runtime.labels.smoothing import Smoother
 from edge_fer.runtime.result import UNSURE, Face, Result
 from edge_fer.runtime.settings import Settings
 
-DEFAULT_BUNDLE = "arch-1-fer2013"
+DEFAULT_BUNDLE = "small"
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from edge_fer.data.augment import augment, augment_with_points
+from edge_fer.data.degrade import degrade
 from edge_fer.errors import EdgeFerError
 from edge_fer.train.config import Stage
 from edge_fer.train.inputs import Batch, normalised, shaped
@@ -59,7 +60,8 @@ class Lesson:
         targets_NK = target_distribution(faces.labels_N, faces.votes_NK, stage, len(self.prior_K))
         if stage.mix > 0:
             x_NCHW, targets_NK = mix(x_NCHW, targets_NK, stage, generator)
-        logits = self.model(shaped(x_NCHW, self.input_chw))
+        seen_NCHW = degrade(x_NCHW, stage.augmentation, generator)
+        logits = self.model(shaped(seen_NCHW, self.input_chw))
         loss = classification_loss(logits, targets_NK, self.prior_K, stage)
         if stage.distill > 0:
             with self.autocast():
@@ -77,6 +79,7 @@ class Lesson:
         x_NCHW, points_NP2 = augment_with_points(
             normalised(faces.pixels_NCHW), faces.points_NP2, self.stage.augmentation, generator
         )
+        x_NCHW = degrade(x_NCHW, self.stage.augmentation, generator)
         places = self.model(shaped(x_NCHW, self.input_chw))
         loss = landmark_loss(places, points_NP2, trainee.parts)
         return loss, torch.zeros((), device=loss.device)

@@ -12,7 +12,7 @@ from edge_fer.runtime.engines import DEFAULT_ENGINES, ENGINE_FORMATS
 
 def read_faces(faces_NHW: np.ndarray) -> dict[str, np.ndarray]:
     """Returns logits ``[N, K]`` by engine."""
-    bundle = Bundle.load(find_resource("bundle", "arch-1-fer2013"))
+    bundle = Bundle.load(find_resource("bundle", "small"))
     files = {one.format: one for one in bundle.manifest.files if one.precision == "int8"}
     logits = {}
     for engine in DEFAULT_ENGINES:

@@ -101,7 +101,7 @@ def test_this_machine():
 
 
 def test_an_engine_is_tried_for_real():
-    bundle = find_resource("bundle", "arch-1-fer2013")
+    bundle = find_resource("bundle", "small")
     try_engine("litert", bundle)
     command = [sys.executable, "-m", "edge_fer.doctor.try_engine", "litert", str(bundle)]
     assert run_patiently(command) == "loads\n"
@@ -112,7 +112,7 @@ def test_an_engine_is_tried_for_real():
 def test_a_bundle_without_a_file_for_the_engine_says_so(monkeypatch):
     monkeypatch.setitem(try_engine.__globals__["ENGINE_FORMATS"], "litert", "other")
     with pytest.raises(ModelError, match="no file for litert"):
-        try_engine("litert", find_resource("bundle", "arch-1-fer2013"))
+        try_engine("litert", find_resource("bundle", "small"))
 
 
 def test_the_doctor_needs_no_training_framework():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-CHECKPOINT = Path(__file__).parents[2] / "benchmarks/training/arch-1-fer2013/best.safetensors"
+CHECKPOINT = Path(__file__).parents[2] / "benchmarks/training/arch-1-taught/best.safetensors"
 
 
 @pytest.fixture

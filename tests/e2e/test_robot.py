@@ -36,7 +36,7 @@ def test_bad_use_is_one_line(
 
 def test_a_host_that_is_not_there_is_named_and_fails_the_command(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("Host robot\n  HostName 127.0.0.1\n  Port 9\n")
-    device = ("--bundle", "arch-1-fer2013", "--target", "generic-x86_64", "--quiet")
+    device = ("--bundle", "small", "--target", "generic-x86_64", "--quiet")
     done = cli("deploy", "robot", *device, "--ssh-config", tmp_path / "config")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("FAILED robot: ")
