@@ -87,13 +87,15 @@ def coded(x_NCHW: Tensor, coarseness_N: Tensor) -> Tensor:
     n, channels, height, width = x_NCHW.shape
     more = (0, -width % _BLOCK, 0, -height % _BLOCK)
     padded_NCHW = functional.pad(x_NCHW, more, mode="replicate") * _GRAY_LEVELS
-    blocks = padded_NCHW.unflatten(3, (-1, _BLOCK)).unflatten(2, (-1, _BLOCK)).transpose(3, 4)
+    across = padded_NCHW.shape[3] // _BLOCK
+    blocks = padded_NCHW.reshape(n, channels, -1, _BLOCK, across, _BLOCK).transpose(3, 4)
     cosines_88 = _cosines(x_NCHW)
     steps = torch.tensor(_STEPS_88, dtype=x_NCHW.dtype, device=x_NCHW.device)
     steps = steps * coarseness_N.clamp(min=1e-6).view(n, 1, 1, 1, 1, 1)
     rounded = (cosines_88 @ blocks @ cosines_88.mT / steps).round() * steps
     back = (cosines_88.mT @ rounded @ cosines_88).transpose(3, 4) / _GRAY_LEVELS
-    return back.reshape(n, channels, *padded_NCHW.shape[2:])[:, :, :height, :width]
+    coded_NCHW: Tensor = back.reshape(padded_NCHW.shape)[:, :, :height, :width]
+    return coded_NCHW
 
 
 def _strengths(x_NCHW: Tensor, limit: float, generator: Generator) -> Tensor:
