@@ -49,7 +49,10 @@ def goes_on(folder: Path, config: dict[str, Any], *, resume: bool) -> bool:
 
 
 def require_same_config(folder: Path, config: dict[str, Any]) -> None:
-    """Raises ``ModelError`` if the run there has another configuration; files may have moved."""
+    """Raises ``ModelError`` if the run there has another configuration; files may have moved.
+
+    A setting that is younger than the run is off in it.
+    """
     path = folder / CONFIG_FILE
     try:
         before = _flat(json.loads(path.read_text()))
@@ -59,7 +62,8 @@ def require_same_config(folder: Path, config: dict[str, Any]) -> None:
     changed = sorted(
         key
         for key in before.keys() | now.keys()
-        if key.partition(".")[0] not in _MAY_MOVE and before.get(key) != now.get(key)
+        if key.partition(".")[0] not in _MAY_MOVE
+        and (before.get(key) or None) != (now.get(key) or None)
     )
     if changed:
         raise ModelError(f"{path}: the run there has another {', '.join(changed)}; cannot resume")
