@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 
 from edge_fer.data.augment import augment
+from edge_fer.data.degrade import degrade
 from edge_fer.search.alphas import mixtures
 from edge_fer.search.latency import LatencyTerm
 from edge_fer.search.supernet import Moment, SuperNet
@@ -97,6 +98,7 @@ def lesson_on(
     targets_NK = target_distribution(faces.labels_N, None, stage, len(room.prior_K))
     if stage.mix > 0:
         x_NCHW, targets_NK = mix(x_NCHW, targets_NK, stage, generator)
+    x_NCHW = degrade(x_NCHW, stage.augmentation, generator)
     return Lesson(
         room=room,
         x_NCHW=shaped(x_NCHW, room.input_chw),
