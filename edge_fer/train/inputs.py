@@ -23,12 +23,14 @@ class Batch:
         labels_N: int64.
         votes_NK: float32 annotators' votes; None if none are used.
         points_NP2: float32 ``[N, 68, 2]`` landmarks as fractions; None if none are used.
+        answers_NK: float32 teachers' probabilities; None if they are asked batch by batch.
     """
 
     pixels_NCHW: Tensor
     labels_N: Tensor
     votes_NK: Tensor | None = None
     points_NP2: Tensor | None = None
+    answers_NK: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -40,6 +42,7 @@ class Batch:
             labels_N=self.labels_N[rows],
             votes_NK=None if self.votes_NK is None else self.votes_NK[rows],
             points_NP2=None if self.points_NP2 is None else self.points_NP2[rows],
+            answers_NK=None if self.answers_NK is None else self.answers_NK[rows],
         )
 
 

@@ -37,7 +37,7 @@ from edge_fer.train.objective import class_prior
 from edge_fer.train.optimizer import build_optimizer, optimizer_state, restore_optimizer
 from edge_fer.train.schedule import learning_rate
 from edge_fer.train.state import Progress, load_state, save_state
-from edge_fer.train.teachers import load_teachers
+from edge_fer.train.teachers import answers_once, load_teachers
 from edge_fer.train.trainee import set_training, trainee_of
 from edge_fer.train.validate import validate
 
@@ -206,6 +206,7 @@ class Run:
 
     def _enter_stage(self) -> None:
         torch.manual_seed(self.config.seed + 7919 * self.progress.stage)
+        self.train_faces = replace(self.train_faces, answers_NK=None)
         self.trainee = trainee_of(self.network, self.stage).to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.trainee.state_dict().items()}
         optimizer = build_optimizer(self.trainee, self.stage)
@@ -244,6 +245,7 @@ class Run:
 
     def _train_epoch(self, on_step: Report, raise_if_asked: Callable[[], None]) -> None:
         set_training(self.trainee, self.stage)
+        self._ask_teachers(raise_if_asked)
         progress, saved_at = self.progress, time.monotonic()
         count = len(self.train_faces)
         order = torch.randperm(count, generator=self._generator(progress.epoch, 0))
@@ -265,6 +267,15 @@ class Run:
             if self._alone and time.monotonic() - saved_at > SAVE_EVERY_S:
                 self.save()
                 saved_at = time.monotonic()
+
+    def _ask_teachers(self, raise_if_asked: Callable[[], None]) -> None:
+        stage, faces = self.stage, self.train_faces
+        if stage.distill > 0 and stage.distill_once and faces.answers_NK is None:
+            with self.accelerator.autocast():
+                answers_NK = answers_once(
+                    self.teachers, faces, stage.distill_temperature, raise_if_asked
+                )
+            self.train_faces = replace(faces, answers_NK=answers_NK)
 
     def _live_figures(self) -> dict[str, Any]:
         self._read_sums()

@@ -11,8 +11,9 @@ from edge_fer.models.part_ensemble import PartEnsemble
 from edge_fer.preprocess import Preprocessing
 from edge_fer.train.checkpoint import load_checkpoint
 from edge_fer.train.devices import placed
-from edge_fer.train.inputs import fit_input
+from edge_fer.train.inputs import Batch, fit_input, normalised
 
+_BATCH = 256
 #: Takes images ``[N, C, H, W]`` in -1..1 and a temperature, gives probabilities ``[N, K]``.
 Teachers = Callable[[Tensor, float], Tensor]
 
@@ -46,6 +47,29 @@ def load_teachers(
             return torch.stack(answers).mean(0)
 
     return teach
+
+
+def answers_once(
+    teachers: Teachers, faces: Batch, temperature: float, on_batch: Callable[[], None]
+) -> Tensor:
+    """Asks teachers about every face and its mirror image.
+
+    Args:
+        teachers: Who answers.
+        faces: Of a split, all of them.
+        temperature: Of the softmax.
+        on_batch: Called after each of the batches.
+
+    Returns:
+        float32 ``[N, K]``: the mean of both probabilities.
+    """
+    answers = []
+    for first in range(0, len(faces), _BATCH):
+        x_NCHW = normalised(faces.pixels_NCHW[first : first + _BATCH])
+        both = teachers(x_NCHW, temperature), teachers(x_NCHW.flip(-1), temperature)
+        answers.append(torch.stack(both).mean(0))
+        on_batch()
+    return torch.cat(answers)
 
 
 def _member(

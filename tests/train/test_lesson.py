@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from edge_fer.search.supernet import Moment
 from edge_fer.train.config import Stage
 from edge_fer.train.inputs import Batch
 from edge_fer.train.lesson import Lesson
+from edge_fer.train.teachers import answers_once
 
 GRAY = 160
 STILL = {"flip": 0, "rotation_deg": 0, "shift": 0, "zoom": 0, "contrast": 0, "brightness": 0}
@@ -59,6 +61,46 @@ def test_a_student_sees_faces_spoiled_and_its_teacher_sees_them_clear(faces):
     lesson.loss(faces, torch.Generator().manual_seed(0))
     assert 8 < darker(student.seen_NCHW) < 32
     assert darker(shown[0]) == 0
+
+
+def test_teachers_answer_once_to_a_face_and_its_mirror_image():
+    def teach(x_NCHW, temperature):
+        left_N = x_NCHW[..., 0].mean((1, 2))
+        return torch.stack([left_N / temperature, 1 - left_N / temperature], 1)
+
+    pixels = torch.arange(300 * 4).remainder(256).byte()
+    faces = Batch(
+        pixels_NCHW=pixels.view(300, 1, 1, 4),
+        labels_N=torch.zeros(300, dtype=torch.int64),
+    )
+    calls = []
+    answers_NK = answers_once(teach, faces, 2.0, lambda: calls.append(None))
+    x_NW = (faces.pixels_NCHW[:, 0, 0].float() - 128) / 128
+    assert answers_NK.shape == (300, 2)
+    torch.testing.assert_close(answers_NK[:, 0], (x_NW[:, 0] + x_NW[:, -1]) / 4)
+    assert len(calls) == 2
+
+
+def test_answers_given_once_are_what_is_learnt(faces):
+    def never(x_NCHW, temperature):
+        raise AssertionError("asked again")
+
+    def loss(share):
+        answers_NK = torch.full((40, 7), (1 - share) / 6)
+        answers_NK[:, 0] = share
+        lesson = Lesson(
+            stage=dark_stage(distill=1.0, distill_once=True),
+            trainee=(student := Watching()),
+            model=student,
+            input_chw=(1, 16, 16),
+            prior_K=PRIOR_K,
+            teachers=never,
+            autocast=nullcontext,
+        )
+        generator = torch.Generator().manual_seed(0)
+        return float(lesson.loss(replace(faces, answers_NK=answers_NK), generator)[0])
+
+    assert loss(0.9) > loss(1 / 7) == pytest.approx(0, abs=1e-5)
 
 
 def test_a_search_sees_faces_spoiled_too(faces):

@@ -72,6 +72,7 @@ def test_a_derived_recipe_is_its_base_with_changes(write):
         (HEAD + "epochs = 0", "epochs"),
         (HEAD + 'epochs = "many"', "epochs"),
         (HEAD + "mix = 2", "mix"),
+        (HEAD + "distill_once = true\nmix = 0.5", "mix=0"),
         (HEAD + 'optimizer = "lion"', "sgd, adam"),
         (HEAD + 'trained = "tail"', "tail"),
         (HEAD + "[augmentation]\nflop = 1", "flop"),

@@ -13,6 +13,7 @@ from edge_fer.train.checkpoint import load_checkpoint, save_checkpoint
 from edge_fer.train.config import Stage, TrainConfig
 from edge_fer.train.loop import Run
 from edge_fer.train.state import load_state
+from edge_fer.train.teachers import answers_once
 
 FIRST = Stage(name="first", epochs=2, batch_size=10, warmup_epochs=0, learning_rate=0.05)
 SECOND = replace(FIRST, name="second", optimizer="adam", learning_rate=1e-3, clip_norm=1.0)
@@ -186,6 +187,26 @@ def test_a_teacher_is_heard(make_run, tmp_path):
     alone = replace(TWO, stages=(replace(stage, distill=0.0),), seed=2)
     make_run(tmp_path / "alone", alone).fit(nothing, nothing)
     assert metrics(tmp_path / "taught")[0] != metrics(tmp_path / "alone")[0]
+
+
+def test_a_teacher_is_asked_once_and_again_by_a_resumed_run(make_run, tmp_path, monkeypatch):
+    make_run(tmp_path / "teacher", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
+    teacher = str(tmp_path / "teacher" / "best.safetensors")
+    stage = replace(FIRST, distill=0.7, distill_once=True)
+    config = replace(TWO, stages=(stage,), teachers=(teacher,), seed=2)
+    asked = []
+
+    def counted(*arguments):
+        asked.append(None)
+        return answers_once(*arguments)
+
+    monkeypatch.setattr(loop, "answers_once", counted)
+    make_run(tmp_path / "whole", config).fit(nothing, nothing)
+    assert len(asked) == 1
+    with pytest.raises(KeyboardInterrupt):
+        make_run(tmp_path / "run", config).fit(interrupt_at(3), nothing)
+    make_run(tmp_path / "run", config, resume=True).fit(nothing, nothing)
+    assert_same_state(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_teacher_of_other_classes_is_refused(make_run, tmp_path, train_faces, validation_faces):
