@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Collection, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class StaticOnnx:
             _quantize_ends(quantized, self._ranges, onnx)
             _keep_apart(quantized, self._prepared, kept, self._ranges, onnx)
             _make_io_integer(quantized, onnx)
+            _shorten_names(quantized.graph)
             return bytes(quantized.SerializeToString())
 
 
@@ -260,3 +262,25 @@ def _rename(graph: Any, old: str, new: str, *, removed: Any) -> None:
         if node is not removed:
             node.input[:] = [new if name == old else name for name in node.input]
             node.output[:] = [new if name == old else name for name in node.output]
+
+
+def _shorten_names(graph: Any) -> None:
+    """Counts what the quantizer added instead of naming it: a tenth of a network of many layers.
+
+    The layers' own names, by which a float file's layers are found again, stay.
+    """
+    steps = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    added = [tensor.name for tensor in graph.initializer]
+    added += [node.output[0] for node in steps]
+    layers = {name for node in graph.node for name in node.output} - set(added)
+    seen_outside = {value.name for value in (*graph.input, *graph.output)}
+    free = (name for name in map("{:x}".format, count()) if name not in layers | seen_outside)
+    short = {name: next(free) for name in added if name not in seen_outside}
+    for node in graph.node:
+        node.input[:] = [short.get(name, name) for name in node.input]
+        node.output[:] = [short.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = short[tensor.name]
+    for node in steps:
+        node.name = ""
+    del graph.value_info[:]

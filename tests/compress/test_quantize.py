@@ -2,6 +2,7 @@ import hashlib
 import json
 
 import numpy as np
+import onnx
 import pytest
 
 from edge_fer.bundle import Bundle
@@ -38,6 +39,19 @@ def test_the_int8_onnx_input_is_the_pixel_itself(artifacts):
     tensor = engine_of(artifacts, "int8.onnx").input
     assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("uint8", 1 / 128, 128)
     assert np.array_equal(input_of_pixel(tensor), np.arange(256))
+
+
+def test_onnx_keeps_the_names_of_layers_and_shortens_the_others(artifacts):
+    float_graph, graph = (
+        onnx.load_from_string(artifacts[name]).graph for name in ("fp32.onnx", "int8.onnx")
+    )
+    layers = {name for node in float_graph.node for name in node.output}
+    kept = [name for node in graph.node for name in node.output if name in layers]
+    assert len(kept) >= 5
+    added = [tensor.name for tensor in graph.initializer]
+    added += [n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"]
+    assert len(set(added)) > 20
+    assert max(map(len, added)) <= 2
 
 
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
