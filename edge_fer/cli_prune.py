@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def prune(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors), not yet pruned.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint (.safetensors), a pruned one too.")
+    ],
     out: Annotated[
         Path, typer.Option(help="Pruned checkpoint to write (.safetensors); a folder for --sweep.")
     ],

@@ -10,7 +10,6 @@ from edge_fer.compress.prune_budget import Budget, cost_in
 from edge_fer.compress.prune_request import Request, Tools
 from edge_fer.compress.prune_steps import Work, open_folder, take_steps, training_config
 from edge_fer.data.faces import Faces, require_labels
-from edge_fer.errors import ModelError
 from edge_fer.evaluate.labelled import require_same_labels
 from edge_fer.files import refuse_overwrite
 from edge_fer.models.complexity import Complexity, describe
@@ -70,23 +69,8 @@ def prune(request: Request, tools: Tools, *, resume: bool, force: bool) -> dict[
     }
 
 
-def load_unpruned(request: Request) -> Checkpoint:
-    """Loads what is to be pruned.
-
-    Raises:
-        ModelError: Not a checkpoint, or one that has been pruned.
-    """
-    checkpoint = load_checkpoint(request.checkpoint)
-    if checkpoint.metadata.get("pruned"):
-        raise ModelError(
-            f"{request.checkpoint} is pruned already: prune the original further, and for more "
-            "than one cut give --steps"
-        )
-    return checkpoint
-
-
 def _prepare(request: Request, tools: Tools) -> Work:
-    original = load_unpruned(request)
+    original = load_checkpoint(request.checkpoint)
     train, validation = _faces(request, original)
     n, c, h, w = original.metadata["input_nchw"]
     return Work(

@@ -223,11 +223,16 @@ def test_parts_that_do_not_fit(request_of, values):
         request_of(**values)
 
 
-def test_a_pruned_checkpoint_is_not_pruned_again(request_of):
-    request = request_of()
-    work(request)
-    with pytest.raises(ModelError, match="pruned already"):
-        work(replace(request, checkpoint=request.out), force=True)
+def test_a_pruned_checkpoint_is_pruned_further_and_teaches_itself(request_of, tuning):
+    first = request_of()
+    work(first)
+    out = first.out.with_name("again.safetensors")
+    again = replace(first, checkpoint=first.out, out=out, tuning=replace(tuning, epochs=1))
+    document = work(again)
+    before, after = document["before"], document["after"]
+    assert before["params"] == describe(load_checkpoint(first.out).network, INPUT).params_total
+    assert after["params"] < before["params"]
+    assert load_checkpoint(out).metadata["pruned"]
 
 
 def test_judged_but_not_trained(request_of, tuning):

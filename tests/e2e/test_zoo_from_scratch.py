@@ -1,4 +1,4 @@
-"""One command trains a shipped model from scratch, its teachers first."""
+"""One command trains a shipped model from scratch: teachers first, then the larger ones."""
 
 import subprocess
 import sys
@@ -11,8 +11,8 @@ from edge_fer.bundle import Bundle
 ZOO = Path(__file__).parents[2] / "benchmarks" / "zoo"
 
 
-def make_small(data: Path, out: Path) -> str:
-    command = ["make", "-C", ZOO, "small", f"DATA=fer2013:{data}", f"OUT={out}"]
+def make_tiny(data: Path, out: Path) -> str:
+    command = ["make", "-j", "2", "-C", ZOO, "tiny", f"DATA=fer2013:{data}", f"OUT={out}"]
     command += [f"EDGE_FER={sys.executable} -m edge_fer"]
     command += ["ARGS=--epochs 1 --batch-size 16 --threads 1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -21,11 +21,14 @@ def make_small(data: Path, out: Path) -> str:
 
 
 @pytest.mark.slow
-def test_small_is_trained_quantized_and_calibrated(tiny_fer2013: Path, tmp_path: Path) -> None:
+def test_tiny_is_cut_trained_quantized_and_calibrated(tiny_fer2013: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    make_small(tiny_fer2013, out)
-    manifest = Bundle.load(out / "small").manifest
+    make_tiny(tiny_fer2013, out)
+    manifest = Bundle.load(out / "tiny").manifest
     assert {one.file for one in manifest.files} == {"model.int8.tflite", "model.int8.onnx"}
+    assert max(one.size_mb for one in manifest.files) <= 0.1
     assert manifest.temperature != 1.0
-    assert manifest.provenance["training"]["command"].count("--teacher") == 2
-    assert "edge_fer train" not in make_small(tiny_fer2013, out)
+    assert manifest.provenance["training"]["command"].count("--teacher") == 3
+    again = make_tiny(tiny_fer2013, out)
+    assert "edge_fer train" not in again
+    assert "edge_fer quantize" not in again
