@@ -15,6 +15,7 @@ from edge_fer.zoo import models_document
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+BUNDLES = ROOT / "edge_fer" / "bundles"
 TRAINING = ROOT / "benchmarks" / "training"
 PAGES = (
     ROOT / "README.md",
@@ -22,49 +23,66 @@ PAGES = (
     ROOT / "benchmarks" / "PAPERS.md",
     ROOT / "docs" / "model-cards.md",
 )
-ACCURACY = ("evaluate_arch-1-taught_checkpoint.json", "evaluate_small_bundle.json")
+SHIPPED = ("tiny", "small", "base")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def accuracy_table() -> str:
-    """One line per file and engine."""
-    heads = ["file", "engine", "accuracy %", "95 %", "without the 288 %", "UAR %", "ECE %"]
+    """One line per file of every shipped bundle."""
+    heads = ["bundle", "file", "MB", "accuracy %", "95 %", "without the 288 %", "UAR %", "ECE %"]
     rows = [
         [
+            name,
             result["file"],
-            result["engine"],
+            f"{_sizes_mb(name)[result['file']]:.3f}",
             _percent(result["accuracy"]),
             " - ".join(_percent(bound) for bound in result["accuracy_ci95"]),
             _percent(result["accuracy_without_leaks"]),
             _percent(result["uar"]),
             _percent(result["ece"]),
         ]
-        for name in ACCURACY
-        for result in _read(name)["results"]
+        for name in SHIPPED
+        for result in _bundle_results(name)
     ]
     return _markdown(heads, rows)
 
 
 def classes_table() -> str:
-    """One line per class, for the INT8 TFLite file."""
-    results = _read(ACCURACY[1])["results"]
-    per_class = next(r for r in results if r["file"] == "model.int8.tflite")["per_class"]
+    """One line per class, of the INT8 TFLite file of every shipped bundle."""
+    of_bundles = [_tflite(name)["per_class"] for name in SHIPPED]
     rows = [
-        [name, str(f["n"]), _percent(f["recall"]), _percent(f["precision"]), _percent(f["f1"])]
-        for name, f in per_class.items()
+        [name, str(figures["n"])]
+        + [_percent(one[name][key]) for key in ("recall", "f1") for one in of_bundles]
+        for name, figures in of_bundles[0].items()
     ]
-    return _markdown(["class", "n", "recall %", "precision %", "F1 %"], rows)
+    heads = [f"{key} % of {name}" for key in ("recall", "F1") for name in SHIPPED]
+    return _markdown(["class", "n", *heads], rows)
 
 
 def disturbed_table() -> str:
-    """One line per way to spoil a face: what is found at each of its levels."""
-    result = _read("disturbed_small.json")["results"][0]
+    """One line per way to spoil a face and bundle: what is found at each of its levels."""
+    of_bundles = [_read(f"disturbed_{name}.json")["results"][0]["robustness"] for name in SHIPPED]
     rows = [
-        [one["disturbance"], one["unit"], *(_at_level(level) for level in one["levels"])]
-        for one in result["robustness"]
+        [one["disturbance"], one["unit"], name, *(_at_level(level) for level in one["levels"])]
+        for same in zip(*of_bundles, strict=True)
+        for name, one in zip(SHIPPED, same, strict=True)
     ]
-    heads = ["disturbance", "unit of its levels", *["level: accuracy %"] * 4]
+    heads = ["disturbance", "unit of its levels", "bundle", *["level: accuracy %"] * 4]
     return _markdown(heads, rows)
+
+
+def _bundle_results(name: str) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = _read(f"evaluate_{name}_bundle.json")["results"]
+    return results
+
+
+def _sizes_mb(name: str) -> dict[str, float]:
+    files = json.loads((BUNDLES / name / "manifest.json").read_text())["files"]
+    return {one["file"]: one["size_mb"] for one in files}
+
+
+def _tflite(name: str) -> dict[str, Any]:
+    return next(r for r in _bundle_results(name) if r["file"] == "model.int8.tflite")
 
 
 def _at_level(level: dict[str, Any]) -> str:
@@ -155,9 +173,6 @@ def _int8_row(
 ) -> list[str]:
     twin, row = pair
     cost = row["against_float"]
-    config = TRAINING / name / "config.json"
-    model = json.loads(config.read_text())["model"] if config.is_file() else name
-    ratio = ratios.get((model, row["format"]))
     return [
         name,
         recipe,
@@ -169,18 +184,18 @@ def _int8_row(
         f"{cost['drop_pt']:+.2f}",
         " .. ".join(f"{bound:+.2f}" for bound in cost["drop_ci95_pt"]),
         f"{cost['flips_percent']:.2f}",
-        "-" if ratio is None else f"{ratio:.2f}",
+        f"{ratios[name, row['format']]:.2f}",
     ]
 
 
 def _latency_ratios() -> dict[tuple[str, str], float]:
-    """Returns INT8's p50 over float's by model and format, on LiteRT and ONNX Runtime."""
-    rows = json.loads(newest("papers").read_text())["rows"]
+    """Returns INT8's p50 over float's by network and format, on LiteRT and ONNX Runtime."""
+    rows = json.loads(newest("int8").read_text())["rows"]
     wanted = {("litert", "tflite"), ("onnxruntime", "onnx")}
     found: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         if (row["engine"], row["format"]) in wanted:
-            times = found.setdefault((row["model"], row["format"]), {})
+            times = found.setdefault((row["file"].partition("/")[0], row["format"]), {})
             times[row["precision"]] = row["p50_ms"]
     return {key: times["int8"] / times["fp32"] for key, times in found.items()}
 

@@ -108,6 +108,9 @@ def _network_of(document: dict[str, Any], path: Path) -> nn.Module:
 def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple[str, ...]) -> bool:
     """Gives a network the weights of a checkpoint, and its widths if it is pruned.
 
+    Of a checkpoint of other labels, the outputs of those that both have are taken; each new one
+    begins as the mean of all of the checkpoint's.
+
     Args:
         origin: The checkpoint.
         network: What ``build_model`` gave for ``model``; changed in place.
@@ -118,19 +121,36 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
         Whether it is pruned.
 
     Raises:
-        ModelError: It is one of another model or other labels.
+        ModelError: It is one of another model.
     """
     if origin.metadata["model"] != model:
         raise ModelError(f"a checkpoint of {origin.metadata['model']} is no start for {model}")
-    if origin.labels != labels:
-        theirs, ours = ", ".join(origin.labels), ", ".join(labels)
-        raise ModelError(f"a checkpoint of {theirs} is no start for {ours}")
     weights = origin.network.state_dict()
+    if origin.labels != labels:
+        rows = [origin.labels.index(name) if name in origin.labels else None for name in labels]
+        weights |= {name: _reordered(weights[name], rows) for name in _outputs(origin)}
     pruned = bool(origin.metadata.get("pruned", False))
     if pruned:
         adopt_widths(network, weights)
     network.load_state_dict(weights)
     return pruned
+
+
+def _outputs(checkpoint: Checkpoint) -> list[str]:
+    """Names of the tensors that have a row for each class."""
+    metadata, k = checkpoint.metadata, len(checkpoint.labels)
+    arguments = {"in_channels": metadata["input_nchw"][1], **metadata["options"]}
+    with torch.device("meta"):
+        ours, more = (
+            build_model(metadata["model"], num_classes=count, **arguments).state_dict()
+            for count in (k, k + 1)
+        )
+    return [name for name, tensor in ours.items() if tensor.shape != more[name].shape]
+
+
+def _reordered(weight: Tensor, rows: list[int | None]) -> Tensor:
+    mean = weight.mean(0)
+    return torch.stack([mean if row is None else weight[row] for row in rows])
 
 
 def averaged(weights: dict[str, Tensor], average: dict[str, Tensor], decay: float) -> None:

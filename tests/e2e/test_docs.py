@@ -28,6 +28,11 @@ def workplace(tmp_path: Path, tiny_fer2013: Path, astronaut: Path, shipped_bundl
     for shift in range(5):
         writer.write(cv2.copyMakeBorder(photo, 0, 0, shift, 0, cv2.BORDER_REPLICATE)[:, :512])
     writer.release()
+    for name in ("train/happy", "train/tired", "val/happy", "val/tired"):
+        (tmp_path / "my-faces" / name).mkdir(parents=True)
+        for number in range(4):
+            face = cv2.resize(photo[60 : 260 + number, 160:330], (48, 48))
+            cv2.imwrite(str(tmp_path / "my-faces" / name / f"{number}.png"), face)
     shutil.copytree(shipped_bundle, tmp_path / "arch-1-bundle")
     shutil.copy(shipped_bundle / "model.int8.tflite", tmp_path / "model.tflite")
     return tmp_path

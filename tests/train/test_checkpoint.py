@@ -10,7 +10,13 @@ from safetensors.torch import save_file
 from edge_fer.errors import ModelError, OutputError
 from edge_fer.models import build_model
 from edge_fer.preprocess import Preprocessing
-from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint
+from edge_fer.train.checkpoint import (
+    Checkpoint,
+    averaged,
+    load_checkpoint,
+    save_checkpoint,
+    start_from,
+)
 
 METADATA = {
     "model": "tiny",
@@ -158,3 +164,16 @@ def test_the_average_moves_by_its_decay_and_copies_counters():
     averaged({"w": torch.tensor([1.0, 20.0]), "batches": torch.tensor(9)}, average, decay=0.75)
     assert average["w"].tolist() == [0.25, 12.5]
     assert int(average["batches"]) == 9
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_other_labels_keep_the_outputs_that_both_have(network, checkpoint, pruned):
+    metadata = load_checkpoint(checkpoint).metadata | {"pruned": pruned}
+    origin = Checkpoint(network=network, metadata=metadata)
+    other = build_model("tiny", num_classes=4)
+    assert start_from(origin, other, "tiny", ("c", "new", "a", "other")) is pruned
+    x_NCHW = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    theirs_NK, ours_NK = network(x_NCHW), other.eval()(x_NCHW)
+    mean_N = theirs_NK.mean(1)
+    expected_NK = torch.stack([theirs_NK[:, 2], mean_N, theirs_NK[:, 0], mean_N], 1)
+    torch.testing.assert_close(ours_NK, expected_NK)
