@@ -56,7 +56,8 @@ def prune(
         str, typer.Option(help="magnitude, scale, taylor, or auto: taylor with --data.")
     ] = "auto",
     spread: Annotated[
-        str, typer.Option(help="global: what matters least; uniform: a share of every layer.")
+        str,
+        typer.Option(help="global, uniform (a share of every layer), or cost (for what it saves)."),
     ] = "global",
     round_to: Annotated[int, typer.Option(help="Widths become multiples of it.")] = 8,
     engine: Annotated[str, typer.Option(help="Of --latency-ms: litert or onnxruntime.")] = "litert",

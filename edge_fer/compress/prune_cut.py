@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from edge_fer.compress.prune_budget import Cost, least_cut
 from edge_fer.compress.prune_count import COUNTED, count_left
-from edge_fer.compress.prune_coupling import blocks_of
+from edge_fer.compress.prune_coupling import Block, blocks_of
 from edge_fer.compress.prune_importance import (
     Scores,
     magnitude_scores,
@@ -47,8 +47,8 @@ def cut(
         ModelError: No pruning meets the limit.
     """
     blocks = blocks_of(network, input_nchw)
-    scores = score_blocks(blocks, _scores(network, method, losses), magnitude_scores(network))
-    order = removal_order(scores, method.round_to, uniform=method.spread == "uniform")
+    price = count_left(network, blocks, input_nchw, unit if unit in COUNTED else "macs")
+    order = _order(network, method, blocks, losses, price)
 
     def left(gone: Sequence[Chunk]) -> nn.Module:
         return without(network, blocks, removed(gone, len(blocks)))
@@ -56,13 +56,34 @@ def cut(
     if unit not in COUNTED:
         count = least_cut(len(order), lambda count: cost(left(order[:count])), limit, unit)
         return left(order[:count])
-    price = count_left(network, blocks, input_nchw, unit)
 
     def price_of(gone: Sequence[Chunk]) -> float:
         return price([len(channels) for channels in removed(gone, len(blocks))])
 
     count = least_cut(len(order), lambda count: price_of(order[:count]), limit, unit)
     return left(_refilled(order[:count], lambda gone: price_of(gone) <= limit))
+
+
+def _order(
+    network: nn.Module,
+    method: Method,
+    blocks: Sequence[Block],
+    losses: Losses | None,
+    price: Callable[[Sequence[int]], float],
+) -> list[Chunk]:
+    by_cost = method.spread == "cost"
+    scores = _scores(network, method, losses)
+    of_blocks = score_blocks(blocks, scores, magnitude_scores(network), relative=not by_cost)
+    whole = price([0] * len(blocks))
+
+    def saved(block: int, count: int) -> float:
+        gone = [count if number == block else 0 for number in range(len(blocks))]
+        return max(whole - price(gone), 1.0)
+
+    uniform = method.spread == "uniform"
+    return removal_order(
+        of_blocks, method.round_to, uniform=uniform, saved=saved if by_cost else None
+    )
 
 
 def _refilled(gone: list[Chunk], fits: Callable[[list[Chunk]], bool]) -> list[Chunk]:

@@ -52,18 +52,24 @@ def taylor_scores(network: nn.Module, losses: Iterable[Tensor]) -> Scores:
     return scores
 
 
-def score_blocks(blocks: Sequence[Block], scores: Scores, otherwise: Scores) -> list[Tensor]:
-    """Scores of each block's channels, ``[W]``, over their mean in the block.
+def score_blocks(
+    blocks: Sequence[Block], scores: Scores, otherwise: Scores, *, relative: bool = True
+) -> list[Tensor]:
+    """Scores of each block's channels, ``[W]``.
 
     Args:
         blocks: Of a network.
         scores: Of its layers; a channel gets the mean over the layers that it touches.
         otherwise: For blocks of which ``scores`` says nothing.
+        relative: Over their mean in the block.
     """
-    return [
-        _relative(found if (found := _mean(block, scores)) is not None else _mean(block, otherwise))
-        for block in blocks
-    ]
+    found = []
+    for block in blocks:
+        scores_W = _mean(block, scores)
+        scores_W = _mean(block, otherwise) if scores_W is None else scores_W
+        assert scores_W is not None
+        found.append(_relative(scores_W) if relative else scores_W)
+    return found
 
 
 def _mean(block: Block, scores: Scores) -> Tensor | None:
@@ -75,8 +81,7 @@ def _mean(block: Block, scores: Scores) -> Tensor | None:
     return torch.stack(found).mean(0) if found else None
 
 
-def _relative(scores_W: Tensor | None) -> Tensor:
-    assert scores_W is not None
+def _relative(scores_W: Tensor) -> Tensor:
     return scores_W / scores_W.mean().clamp(min=torch.finfo(torch.float32).tiny)
 
 

@@ -10,7 +10,7 @@ from edge_fer.errors import EdgeFerError
 from edge_fer.train.loop import Run
 
 IMPORTANCES = ("auto", "magnitude", "scale", "taylor")
-SPREADS = ("global", "uniform")
+SPREADS = ("global", "uniform", "cost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Method:
     Attributes:
         importance: ``magnitude`` of weights, ``scale`` of batch norms, ``taylor``, or ``auto``:
             ``taylor`` with data and ``magnitude`` without.
-        spread: ``global`` takes what matters least anywhere, ``uniform`` the same share of every
-            layer.
+        spread: ``global`` takes what matters least in its layer, ``uniform`` the same share of
+            every layer, ``cost`` what matters least anywhere for what it saves.
         round_to: What widths become multiples of.
 
     Raises:

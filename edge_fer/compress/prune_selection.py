@@ -3,7 +3,7 @@
 Shape suffix: W channels of a block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -29,21 +29,32 @@ class Chunk:
     rank: float
 
 
-def removal_order(scores: Sequence[Tensor], round_to: int, *, uniform: bool) -> list[Chunk]:
+def removal_order(
+    scores: Sequence[Tensor],
+    round_to: int,
+    *,
+    uniform: bool = False,
+    saved: Callable[[int, int], float] | None = None,
+) -> list[Chunk]:
     """Orders the chunks of all blocks.
 
     Args:
         scores: Of the channels of each block, ``[W]``, comparable between blocks.
         round_to: What widths become multiples of; a narrower block stays as it is.
         uniform: Take the same share of every block, instead of what matters least anywhere.
+        saved: What is saved by a block's number and how many of its channels go: take what matters
+            least for what it saves.
     """
     chunks = []
     for number, scores_W in enumerate(scores):
         cut = _cut(scores_W, round_to)
-        gone = accumulate(map(len, cut))
-        shares = (count / len(scores_W) for count in gone)
-        means = accumulate((float(scores_W[channels].mean()) for channels in cut), max)
-        for channels, rank in zip(cut, shares if uniform else means, strict=True):
+        if uniform:
+            ranks: Iterable[float] = (gone / len(scores_W) for gone in accumulate(map(len, cut)))
+        elif saved is None:
+            ranks = (float(scores_W[channels].mean()) for channels in cut)
+        else:
+            ranks = (float(scores_W[gone].sum()) / saved(number, len(gone)) for gone in cut)
+        for channels, rank in zip(cut, accumulate(ranks, max), strict=True):
             chunks.append(Chunk(block=number, channels=channels, rank=rank))
     return sorted(chunks, key=lambda chunk: chunk.rank)
 

@@ -145,8 +145,26 @@ def test_uniform_takes_the_same_share_of_every_block():
     assert [len(channels) for channels in gone] == [16, 32, 0]
 
 
+def test_cost_takes_what_matters_least_for_what_it_saves():
+    scores = [torch.full((16,), 1.0), torch.full((16,), 2.0)]
+    order = removal_order(scores, 8, saved=lambda block, count: (1.0, 4.0)[block] * count)
+    assert [chunk.block for chunk in order] == [1, 0]
+    assert [chunk.rank for chunk in order] == [0.5, 1.0]
+
+
+def test_cost_spares_parameters_that_cost_few_macs(request_of):
+    names = ("global", "cost")
+    found = [
+        work(request_of(method=Method(importance="magnitude", spread=name)), force=True)["after"]
+        for name in names
+    ]
+    whole = work(request_of(), force=True)["before"]["macs"]
+    assert all(after["macs"] <= whole / 2 for after in found)
+    assert found[1]["params"] > found[0]["params"]
+
+
 def test_an_odd_width_is_first_cut_to_a_multiple():
-    order = removal_order([torch.arange(36.0)], 8, uniform=False)
+    order = removal_order([torch.arange(36.0)], 8)
     assert [len(chunk.channels) for chunk in order] == [4, 8, 8, 8]
     assert order[0].channels.tolist() == [0, 1, 2, 3]
 

@@ -77,7 +77,7 @@ def test_channels_of_zeros_go_without_a_trace(name, options):
     network = whole(name, options)
     network.load_state_dict(_without_values(network, blocks(name, options)))
     scores = score_blocks(blocks(name, options), *2 * [magnitude_scores(network)])
-    order = removal_order(scores, 8, uniform=False)
+    order = removal_order(scores, 8)
     zeros = [chunk for chunk in order if chunk.rank == 0]
     assert len(zeros) > len(order) / 3
     smaller = without(network, blocks(name, options), removed(zeros, len(scores)))
