@@ -57,7 +57,7 @@ class Stage:
         distill: Share of the teachers' answers in the loss (Hinton et al. 2015).
         distill_temperature: Of both softmaxes there.
         distill_once: The teachers answer once to each face, clear and not augmented, and to its
-            mirror image, instead of to every batch: several times as fast, a little less is learnt.
+            mirror image, instead of to every batch, most of the work of a small student.
         fake_quant: Compute as INT8 would, so that the weights learn to bear it.
         augmentation: Ranges of the random changes.
     """
