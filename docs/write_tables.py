@@ -23,7 +23,7 @@ PAGES = (
     ROOT / "benchmarks" / "PAPERS.md",
     ROOT / "docs" / "model-cards.md",
 )
-SHIPPED = ("tiny", "small", "base")
+SHIPPED = ("small",)
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
