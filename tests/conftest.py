@@ -48,7 +48,7 @@ def shipped_bundle() -> Path:
 
 @pytest.fixture(scope="session")
 def shipped_checkpoint() -> Path:
-    """What the shipped bundle was made of."""
+    """A trained ARCH-1."""
     return Path(__file__).parents[1] / "benchmarks/training/arch-1-taught/best.safetensors"
 
 

@@ -120,14 +120,20 @@ def contenders(names: Sequence[str] = ()) -> list[Contender]:
 
 
 CONTENDERS = (
-    Contender(name=REFERENCE, peer=EDGE_FER, arguments=("litert", NEEDS_YUNET, "1")),
+    Contender(name=REFERENCE, peer=EDGE_FER, arguments=("litert", "edge-fer", "1")),
     Contender(
-        name="edge-fer, ONNX Runtime", peer=EDGE_FER, arguments=("onnxruntime", NEEDS_YUNET, "1")
+        name="edge-fer, ONNX Runtime", peer=EDGE_FER, arguments=("onnxruntime", "edge-fer", "1")
     ),
     Contender(
         name="edge-fer, LiteRT, as shipped: detects every 0.3 s",
         peer=EDGE_FER,
-        arguments=("litert", NEEDS_YUNET, "0"),
+        arguments=("litert", "edge-fer", "0"),
+        parts=(PIPELINE,),
+    ),
+    Contender(
+        name="edge-fer, LiteRT, YuNet",
+        peer=EDGE_FER,
+        arguments=("litert", NEEDS_YUNET, "1"),
         parts=(PIPELINE,),
     ),
     Contender(

@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--faces-limit", type=int, metavar="N", help="only the first N faces")
     add("--clip", nargs="+", type=Path, default=[], help="videos with faces")
     add("--photo", nargs="+", type=Path, default=[], help="photos with faces, held for 10 frames")
-    add("--yunet", type=_absolute, help="YuNet's file, for edge-fer's detector; without it, Haar")
+    add("--yunet", type=_absolute, help="YuNet's file, for edge-fer with that detector too")
     add("--out", required=True, type=Path, help="the JSON document")
     add("--envs", type=_absolute, default=default_folder(), help="where peers are installed")
     add("--peers", nargs="+", default=[], choices=sorted(PEERS), help="only these and edge-fer")

@@ -90,14 +90,14 @@ def contest(
 
 
 def with_detector(wanted: Sequence[Contender], yunet: Path | None) -> list[Contender]:
-    """Fills in edge-fer's detector: YuNet, or Haar for all if there is no file of it."""
-    detector = f"yunet:{yunet}" if yunet else "haar"
-    filled = [
-        replace(one, arguments=tuple(a.replace(NEEDS_YUNET, detector) for a in one.arguments))
+    """Fills in YuNet's file; without one, who needs it is left out."""
+    return [
+        replace(
+            one, arguments=tuple(a.replace(NEEDS_YUNET, f"yunet:{yunet}") for a in one.arguments)
+        )
         for one in wanted
+        if yunet or NEEDS_YUNET not in one.arguments
     ]
-    seen = {(one.peer, one.arguments): one for one in reversed(filled)}
-    return [one for one in filled if seen[one.peer, one.arguments] is one]
 
 
 def _install(

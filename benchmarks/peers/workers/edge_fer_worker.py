@@ -28,7 +28,7 @@ class EdgeFer:
         self._classifier = self._recognizer.classifier
         self.labels = self._classifier.labels
         self._next = Frame(0, 0.0, np.zeros(FRAME_SHAPE, np.uint8), 0.0)
-        name = "YuNet" if detector.startswith("yunet") else "Haar"
+        name = {"edge-fer": "its own detector", "haar": "Haar"}.get(detector, "YuNet")
         rhythm = f"every {detect_every} frame(s)" if detect_every else "about every 0.3 s"
         self.pipeline = f"{name} {rhythm}, following, {self._classifier.model_file.file}, smoothing"
 
