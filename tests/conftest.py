@@ -48,12 +48,18 @@ def shipped_bundle() -> Path:
 
 @pytest.fixture(scope="session")
 def shipped_checkpoint() -> Path:
+    """What the shipped bundle was made of."""
+    return Path(__file__).parents[1] / "benchmarks/training/resnet-small/best.safetensors"
+
+
+@pytest.fixture(scope="session")
+def trained_checkpoint() -> Path:
     """A trained ARCH-1."""
     return Path(__file__).parents[1] / "benchmarks/training/arch-1-taught/best.safetensors"
 
 
 @pytest.fixture(scope="session")
-def bundle_dir(shipped_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle_dir(trained_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of all four files, calibrated on noise."""
     from edge_fer.compress.quantize import Request, quantize
     from edge_fer.compress.recipe import read_recipe
@@ -61,7 +67,7 @@ def bundle_dir(shipped_checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("bundle")
     noise = _write_noise(folder / "fer2013.csv", {"Training": 20})
     request = Request(
-        checkpoint=shipped_checkpoint,
+        checkpoint=trained_checkpoint,
         recipe=read_recipe(find_resource("recipe", "static_wi8_ai8")),
         calibration=f"fer2013:{noise}",
         out=folder / "arch-1",

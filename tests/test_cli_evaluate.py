@@ -72,8 +72,8 @@ def real(fer2013_file, tmp_path_factory):
 
 
 @pytest.fixture
-def checkpoint(shipped_checkpoint, tmp_path):
-    return Path(shutil.copy(shipped_checkpoint, tmp_path / "best.safetensors"))
+def checkpoint(trained_checkpoint, tmp_path):
+    return Path(shutil.copy(trained_checkpoint, tmp_path / "best.safetensors"))
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_two_models_on_real_faces_with_everything_written(
 
 
 @pytest.mark.data
-def test_the_document_of_several_models(document, real, checkpoint, shipped_bundle):
-    found = document(checkpoint, shipped_bundle, "--data", real, "--split", "PublicTest")
+def test_the_document_of_several_models(document, real, shipped_checkpoint, shipped_bundle):
+    found = document(shipped_checkpoint, shipped_bundle, "--data", real, "--split", "PublicTest")
     assert found["schema"] == "edge-fer/evaluate/1"
     assert [result["n"] for result in found["results"]] == [150] * 3
     assert all(0.5 < result["accuracy"] < 0.85 for result in found["results"])

@@ -26,9 +26,9 @@ def run(monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_the_document_and_the_table(run, shipped_checkpoint):
+def test_the_document_and_the_table(run, trained_checkpoint):
     budget = ("--macs", "13.5M", "--out", "half.safetensors")
-    code, out, err = run("prune", shipped_checkpoint, *budget, "--json", "--quiet")
+    code, out, err = run("prune", trained_checkpoint, *budget, "--json", "--quiet")
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["schema"] == "edge-fer/prune/1"
@@ -36,15 +36,15 @@ def test_the_document_and_the_table(run, shipped_checkpoint):
     assert 13.3e6 < document["after"]["macs"] <= 13.5e6
     assert {"params", "macs", "size_mb", "accuracy"} <= set(document["after"])
     assert {"name", "kind", "before", "after"} <= set(document["layers"][0])
-    code, out, err = run("prune", shipped_checkpoint, *budget, "--force")
+    code, out, err = run("prune", trained_checkpoint, *budget, "--force")
     assert (code, err) == (0, "... step 1 of 1: prune\n")
     assert "trunk.10" in out
     assert "of the MACs are gone" in out
 
 
 @pytest.mark.slow
-def test_a_pruned_network_becomes_int8(run, shipped_checkpoint, tiny_fer2013, tmp_path):
-    assert run("prune", shipped_checkpoint, "--ratio", "0.5", "--out", "half.safetensors")[0] == 0
+def test_a_pruned_network_becomes_int8(run, trained_checkpoint, tiny_fer2013, tmp_path):
+    assert run("prune", trained_checkpoint, "--ratio", "0.5", "--out", "half.safetensors")[0] == 0
     data = f"fer2013:{tiny_fer2013}"
     arguments = ("half.safetensors", "--calibration", data, "--out", "bundle", "--quiet")
     assert run("quantize", *arguments)[0] == 0
@@ -75,9 +75,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("arguments", NAMES.values(), ids=NAMES.keys())
-def test_bad_use_is_one_line(run, shipped_checkpoint, tmp_path, arguments):
+def test_bad_use_is_one_line(run, trained_checkpoint, tmp_path, arguments):
     code, out, err = run(
-        "prune", shipped_checkpoint, "--out", "x.safetensors", "--quiet", *arguments
+        "prune", trained_checkpoint, "--out", "x.safetensors", "--quiet", *arguments
     )
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
@@ -85,25 +85,25 @@ def test_bad_use_is_one_line(run, shipped_checkpoint, tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_a_checkpoint_or_there_already(run, shipped_checkpoint, tmp_path):
+def test_what_is_not_a_checkpoint_or_there_already(run, trained_checkpoint, tmp_path):
     (tmp_path / "text.safetensors").write_text("not tensors")
     code, _, err = run("prune", "text.safetensors", "--ratio", "0.5", "--out", "x.safetensors")
     assert (code, len(err.splitlines())) == (2, 1)
     half = ("--ratio", "0.5", "--out", "half.safetensors", "--quiet")
-    assert run("prune", shipped_checkpoint, *half)[0] == 0
-    code, _, err = run("prune", shipped_checkpoint, *half)
+    assert run("prune", trained_checkpoint, *half)[0] == 0
+    code, _, err = run("prune", trained_checkpoint, *half)
     assert (code, "--force" in err) == (2, True)
-    code, _, err = run("prune", shipped_checkpoint, "--ratio", "0.5", "--out", "folder")
+    code, _, err = run("prune", trained_checkpoint, "--ratio", "0.5", "--out", "folder")
     assert (code, ".safetensors" in err) == (2, True)
 
 
-def test_ctrl_c_says_how_to_go_on(run, monkeypatch, shipped_checkpoint, tiny_fer2013):
+def test_ctrl_c_says_how_to_go_on(run, monkeypatch, trained_checkpoint, tiny_fer2013):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "fit", interrupted)
     data = f"fer2013:{tiny_fer2013}"
-    arguments = ("prune", shipped_checkpoint, "--ratio", "0.5", "--out", "x.safetensors")
+    arguments = ("prune", trained_checkpoint, "--ratio", "0.5", "--out", "x.safetensors")
     code, _, err = run(*arguments, "--data", data, "--epochs", "1", "--quiet")
     assert code == 130
     assert err.endswith("--epochs 1 --quiet --resume\n")

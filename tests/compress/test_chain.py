@@ -28,8 +28,8 @@ def chain(one_step_fer2013, tmp_path):
     )
 
 
-def test_a_chain_prunes_then_trains_and_repeats_nothing(chain, shipped_checkpoint):
-    out = run_chain(chain, shipped_checkpoint, TOOLS, resume=False, force=False)
+def test_a_chain_prunes_then_trains_and_repeats_nothing(chain, trained_checkpoint):
+    out = run_chain(chain, trained_checkpoint, TOOLS, resume=False, force=False)
     pruned, trained = load_checkpoint(chain.folder / "prune50.safetensors"), load_checkpoint(out)
     assert out == chain.folder / "qat" / "best.safetensors"
     assert trained.metadata["pruned"]
@@ -37,20 +37,20 @@ def test_a_chain_prunes_then_trains_and_repeats_nothing(chain, shipped_checkpoin
     assert shapes[0] == shapes[1]
     assert trained.metadata["command"] == chain.command
     written = {p: p.stat().st_mtime_ns for p in (chain.folder / "prune50.safetensors", out)}
-    assert run_chain(chain, shipped_checkpoint, TOOLS, resume=True, force=False) == out
+    assert run_chain(chain, trained_checkpoint, TOOLS, resume=True, force=False) == out
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
 
-def test_a_folder_in_the_way_is_kept(chain, shipped_checkpoint):
+def test_a_folder_in_the_way_is_kept(chain, trained_checkpoint):
     chain.folder.mkdir()
     with pytest.raises(OutputError, match="--force"):
-        run_chain(chain, shipped_checkpoint, TOOLS, resume=False, force=False)
+        run_chain(chain, trained_checkpoint, TOOLS, resume=False, force=False)
 
 
-def test_without_steps_nothing_happens(chain, shipped_checkpoint):
+def test_without_steps_nothing_happens(chain, trained_checkpoint):
     idle = replace(chain, steps=(), data=None)
-    assert run_chain(idle, shipped_checkpoint, TOOLS, resume=False, force=False) == (
-        shipped_checkpoint
+    assert run_chain(idle, trained_checkpoint, TOOLS, resume=False, force=False) == (
+        trained_checkpoint
     )
     assert not chain.folder.exists()
 

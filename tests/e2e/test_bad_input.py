@@ -116,9 +116,9 @@ def test_recording_on_a_full_disk(cli: Cli, full_disk: Path, astronaut: Path, na
 
 
 def test_bundle_on_a_full_disk(
-    cli: Cli, full_disk: Path, astronaut: Path, shipped_checkpoint: Path
+    cli: Cli, full_disk: Path, astronaut: Path, trained_checkpoint: Path
 ) -> None:
     out = full_disk / "bundle"
-    done = cli("quantize", shipped_checkpoint, "--calibration", f"photos:{astronaut}", "--out", out)
+    done = cli("quantize", trained_checkpoint, "--calibration", f"photos:{astronaut}", "--out", out)
     _refused(done, "bundle", "No space left on device")
     assert not list(full_disk.iterdir())

@@ -41,7 +41,7 @@ def workplace(tmp_path: Path, tiny_fer2013: Path, astronaut: Path, shipped_bundl
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_runs(
-    page: Path, workplace: Path, shipped_checkpoint: Path
+    page: Path, workplace: Path, trained_checkpoint: Path
 ) -> None:
     text = page.read_text()
     for settings in TOML.findall(text):
@@ -49,7 +49,7 @@ def test_every_command_of_a_page_runs(
     commands = "".join(block for _, block in BLOCK.findall(text))
     if "runs/arch-1" in commands and "edge-fer train arch-1" not in commands:
         (workplace / "runs/arch-1").mkdir(parents=True)
-        shutil.copy(shipped_checkpoint, workplace / "runs/arch-1/best.safetensors")
+        shutil.copy(trained_checkpoint, workplace / "runs/arch-1/best.safetensors")
     if page.name == "quantize.md":
         shutil.rmtree(workplace / "arch-1-bundle")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

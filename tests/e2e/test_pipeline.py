@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,13 @@ def test_shipped_int8_is_as_accurate_as_its_manifest_says(
         assert abs(result["accuracy"] - written["float_accuracy"]) <= 0.005
 
 
-def test_shipped_bundle_is_small_and_says_where_it_comes_from(shipped_bundle: Path) -> None:
+def test_shipped_bundle_is_small_and_says_where_it_comes_from(
+    shipped_bundle: Path, shipped_checkpoint: Path
+) -> None:
     assert sum(file.stat().st_size for file in shipped_bundle.iterdir()) < 1_000_000
     manifest = Bundle.load(shipped_bundle).manifest
+    checkpoint = sha256(shipped_checkpoint.read_bytes()).hexdigest()
+    assert manifest.provenance["checkpoint_sha256"] == checkpoint
     assert manifest.provenance["training"]["data"] == "fer2013"
     assert "edge-fer train" in manifest.provenance["training"]["command"]
     assert "288" in manifest.licences["data"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +49,11 @@ def _run(environment: Path, *arguments: object) -> subprocess.CompletedProcess[s
 
 
 def test_wheel_is_small_and_holds_no_training_data(wheel: Path) -> None:
-    assert wheel.stat().st_size < 1_500_000
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {entry.filename: entry.compress_size for entry in archive.infolist()}
+    networks = sum(size for name, size in packed.items() if name.startswith("edge_fer/bundles/"))
+    assert networks < 850_000
+    assert wheel.stat().st_size - networks < 800_000
 
 
 def test_training_frameworks_are_absent(clean: Path) -> None:

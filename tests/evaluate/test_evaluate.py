@@ -150,9 +150,9 @@ def test_a_stored_temperature_is_used_and_changes_no_label(checkpoint, tiny_fer2
     assert sharp["reliability"] != plain["reliability"]
 
 
-def test_a_fit_is_stored_and_reported(shipped_checkpoint, with_a_leak, tmp_path):
+def test_a_fit_is_stored_and_reported(trained_checkpoint, with_a_leak, tmp_path):
     model = tmp_path / "best.safetensors"
-    shutil.copy(shipped_checkpoint, model)
+    shutil.copy(trained_checkpoint, model)
     document = evaluated(model, data=with_a_leak, fit_temperature=True)
     fit = document["temperature_fit"]
     assert load_checkpoint(model).metadata["temperature"] == fit["value"]

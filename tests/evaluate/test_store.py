@@ -16,8 +16,8 @@ FITTED = {"data": "fer2013", "split": "PublicTest", "n": 3309}
 
 
 @pytest.fixture
-def checkpoint(shipped_checkpoint, tmp_path):
-    return Path(shutil.copy(shipped_checkpoint, tmp_path / "best.safetensors"))
+def checkpoint(trained_checkpoint, tmp_path):
+    return Path(shutil.copy(trained_checkpoint, tmp_path / "best.safetensors"))
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def bundle(shipped_bundle, tmp_path):
     return Path(shutil.copytree(shipped_bundle, tmp_path / "bundle"))
 
 
-def test_a_checkpoint_keeps_all_but_its_temperature(shipped_checkpoint, checkpoint):
+def test_a_checkpoint_keeps_all_but_its_temperature(trained_checkpoint, checkpoint):
     store_temperature(checkpoint, 1.25, FITTED)
-    before, after = load_checkpoint(shipped_checkpoint), load_checkpoint(checkpoint)
+    before, after = load_checkpoint(trained_checkpoint), load_checkpoint(checkpoint)
     assert after.metadata == {
         **before.metadata, "temperature": 1.25, "temperature_fitted": FITTED,
     }  # fmt: skip

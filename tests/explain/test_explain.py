@@ -16,10 +16,10 @@ from edge_fer.labels import FER2013_LABELS
 
 
 @pytest.fixture
-def explain(shipped_checkpoint, tmp_path):
+def explain(trained_checkpoint, tmp_path):
     """``explain(photo, "--tsne")`` runs the command and returns its document."""
 
-    def run(*arguments, checkpoint=shipped_checkpoint):
+    def run(*arguments, checkpoint=trained_checkpoint):
         words = ["explain", checkpoint, "--out", tmp_path / "out", "--quiet", "--json", *arguments]
         result = CliRunner().invoke(app, [str(word) for word in words])
         if result.exception:

@@ -85,6 +85,6 @@ def test_a_run_of_another_model(part_ensemble_run, after, part_ensemble_metadata
         read_run(part_ensemble_run, after)
 
 
-def test_a_model_without_landmarks(part_ensemble_run, shipped_checkpoint):
+def test_a_model_without_landmarks(part_ensemble_run, trained_checkpoint):
     with pytest.raises(ModelError, match="part-ensemble"):
-        read_run(part_ensemble_run, load_checkpoint(shipped_checkpoint))
+        read_run(part_ensemble_run, load_checkpoint(trained_checkpoint))

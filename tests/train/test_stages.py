@@ -305,9 +305,9 @@ def test_a_narrower_checkpoint_is_trained_on_at_its_widths(make_run, tmp_path):
     assert trained.preprocessing.crop_scale == 1.5
 
 
-def test_a_checkpoint_of_another_model_is_no_start(make_run, tmp_path, shipped_checkpoint):
+def test_a_checkpoint_of_another_model_is_no_start(make_run, tmp_path, trained_checkpoint):
     with pytest.raises(ModelError, match="a checkpoint of arch-1 is no start"):
-        make_run(tmp_path / "run", replace(TWO, init=str(shipped_checkpoint)))
+        make_run(tmp_path / "run", replace(TWO, init=str(trained_checkpoint)))
 
 
 def test_a_rounded_stage_trains_an_ordinary_network(make_run, tmp_path):
