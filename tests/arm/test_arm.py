@@ -12,9 +12,10 @@ from tests.arm.conftest import Machine
 from tests.arm.read_faces import read_faces
 
 pytestmark = pytest.mark.arm
-#: Of TFLite's INT8 output, one step is about 0.037 logits.
+#: Of the INT8 output: engines add a shortcut in float, and round ties as the processor does.
 STEPS = 1
 SAME_LABELS = 0.99
+SAME_LOGITS = 0.98
 VNNI = ("avx512_vnni", "avx_vnni")
 
 
@@ -49,18 +50,20 @@ def test_the_processor_is_the_one_it_should_be(machine):
     assert ("Illegal instruction" in done.stderr) != machine.core.dot_products
 
 
-def test_onnx_int8_is_the_same_bit_for_bit(found, expected):
-    if not any(flag in Path("/proc/cpuinfo").read_text() for flag in VNNI):
+@pytest.mark.parametrize(
+    ("engine", "file"), [("litert", "model.int8.tflite"), ("onnxruntime", "model.int8.onnx")]
+)
+def test_int8_is_the_same_within_a_step(found, expected, shipped_bundle, engine, file):
+    if engine == "onnxruntime" and not any(
+        flag in Path("/proc/cpuinfo").read_text() for flag in VNNI
+    ):
         pytest.skip("an x86 without VNNI, where sums of INT8 products saturate in ONNX Runtime")
-    np.testing.assert_array_equal(found["onnxruntime"], expected["onnxruntime"])
-
-
-def test_tflite_int8_is_the_same_within_a_step(found, expected, shipped_bundle):
     files = Bundle.load(shipped_bundle).manifest.files
-    (scale,) = {one.output.scale for one in files if one.file == "model.int8.tflite"}
-    here, there = expected["litert"], found["litert"]
+    (scale,) = {one.output.scale for one in files if one.file == file}
+    here, there = expected[engine], found[engine]
     np.testing.assert_allclose(there, here, rtol=0, atol=STEPS * scale * 1.001)
     assert np.mean(there.argmax(1) == here.argmax(1)) >= SAME_LABELS
+    assert np.mean(there == here) >= SAME_LOGITS
 
 
 def test_help(machine):
