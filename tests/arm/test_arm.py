@@ -12,7 +12,7 @@ from tests.arm.conftest import Machine
 from tests.arm.read_faces import read_faces
 
 pytestmark = pytest.mark.arm
-#: Of the INT8 output: engines add a shortcut in float, and round ties as the processor does.
+#: Of the INT8 output's scale.
 STEPS = 1
 SAME_LABELS = 0.99
 SAME_LOGITS = 0.98
