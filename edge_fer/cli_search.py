@@ -57,6 +57,13 @@ def search(
     train_epochs: Annotated[
         int, typer.Option(help="Then train what was found so long; 0: not.")
     ] = 70,
+    train_faces: Annotated[
+        int, typer.Option(help="On so many faces, by lot; 0: on those of the search.")
+    ] = 0,
+    train_change: Annotated[
+        list[str] | None,
+        typer.Option("--train-set", help="A setting of that training only, KEY=VALUE; repeatable."),
+    ] = None,
     drawn: Annotated[
         int,
         typer.Option(help="And so many cells drawn by lot; 0: as many as a search's time buys."),
@@ -100,8 +107,14 @@ def search(
         seed=seed,
         precision=precision,
     )
-    lessons = _stage(recipe, changes | {"epochs": train_epochs}) if train_epochs else None
-    study = Study(config=config, seeds=seeds, lessons=lessons, drawn=drawn)
+    training = changes | parse_changes(train_change or []) | {"epochs": train_epochs}
+    study = Study(
+        config=config,
+        seeds=seeds,
+        lessons=_stage(recipe, training) if train_epochs else None,
+        lesson_faces=train_faces or faces,
+        drawn=drawn,
+    )
     document = _run(study, out, resume=resume, force=force, quiet=quiet)
     _show(document, out, as_json=as_json)
 

@@ -43,17 +43,19 @@ class Study:
         config: Of the first search; the others have the seeds after its own.
         seeds: Number of searches.
         lessons: How genotypes are trained afterwards; ``None``: they are not.
+        lesson_faces: On so many faces, drawn by lot; 0: on all.
         drawn: Genotypes drawn by lot and trained alike; 0: as many as one search's time buys.
     """
 
     config: SearchConfig
     seeds: int = 3
     lessons: Stage | None = None
+    lesson_faces: int = 0
     drawn: int = 3
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.drawn < 0:
-            raise EdgeFerError("seeds must be at least 1, and genotypes drawn by lot not below 0")
+        if self.seeds < 1 or min(self.drawn, self.lesson_faces) < 0:
+            raise EdgeFerError("seeds must be at least 1; faces and genotypes drawn not below 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +205,7 @@ def _train(study: Study, kind: str, name: str, genotype: Genotype, place: _Place
     assert study.lessons is not None
     place.listener.announce(f"training, {name}")
     result = train_genotype(
-        study.config,
+        replace(study.config, faces=study.lesson_faces),
         study.lessons,
         genotype,
         place.out / "trained" / name,

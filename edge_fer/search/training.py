@@ -24,7 +24,7 @@ def train_genotype(
     resume: bool,
     force: bool,
 ) -> dict[str, Any]:
-    """Trains the network of a genotype on the faces that were searched on.
+    """Trains the network of a genotype.
 
     Args:
         config: Of the search: data, faces, seed, input.

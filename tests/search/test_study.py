@@ -75,12 +75,24 @@ def test_without_training_the_search_stands_alone(search, tmp_path):
     assert document["summary"]["difference"] is None
 
 
+def test_the_training_afterwards_has_settings_and_faces_of_its_own(search, tmp_path):
+    line = "--faces 16 --set learning_rate=0.02 --train-faces 18 --train-set learning_rate=0.003"
+    code, _ = search("--out", tmp_path / "run", *TRAINED.split(), "--seeds", "1", *line.split())
+    assert code == 0
+    config = json.loads((tmp_path / "run/seed-0/config.json").read_text())
+    assert (config["faces"], config["stage"]["learning_rate"]) == (16, 0.02)
+    for name in ("searched-0", "drawn-0"):
+        config = json.loads((tmp_path / "run/trained" / name / "config.json").read_text())
+        assert (config["faces"], config["stages"][0]["learning_rate"]) == (18, 0.003)
+
+
 def test_bad_use_is_one_line(search, tmp_path):
     for more, message in (
         (("--guard", "luck"), "unknown guard"),
         (("--nodes", "3"), "nodes"),
         (("--final", "5x7"), "5x7x36@48"),
         (("--seeds", "0"), "seeds"),
+        (("--train-faces", "-1"), "faces"),
         (("--table", "absent.json"), "absent.json"),
     ):
         code, said = search("--out", tmp_path / "run", *more)
