@@ -24,6 +24,10 @@ def evaluate(
     fit_temperature: Annotated[
         bool, typer.Option("--fit-temperature", help="Fit a temperature, store it in the model.")
     ] = False,
+    fit_classes: Annotated[
+        bool,
+        typer.Option("--fit-classes", help="Fit each class's logit, change the last layer."),
+    ] = False,
     disturbed: Annotated[
         bool, typer.Option("--disturbed", help="Also on blurred, dark, covered ... faces.")
     ] = False,
@@ -38,7 +42,7 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Measures accuracy, calibration and every class; compares models; fits a temperature."""
+    """Measures accuracy, calibration and every class; compares models; mends their confidence."""
     from edge_fer.evaluate.evaluate import Request
     from edge_fer.evaluate.evaluate import evaluate as run_evaluation
     from edge_fer.evaluate.labelled import Selection
@@ -56,7 +60,7 @@ def evaluate(
     request = Request(
         models=tuple(models),
         selection=Selection(data=data, split=split, protocol=protocol, fold=fold),
-        fit_temperature=fit_temperature,
+        fits=("classes",) * fit_classes + ("temperature",) * fit_temperature,
         disturbed=disturbed,
         command=command_line(),
     )

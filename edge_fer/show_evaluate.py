@@ -4,6 +4,7 @@ from typing import Any
 
 from edge_fer.evaluate.tables import (
     class_table,
+    classes_table,
     comparison_table,
     names_of,
     remarks,
@@ -22,6 +23,7 @@ def evaluation_tables(document: dict[str, Any]) -> None:
         class_table(first, names_of(document)[0]),
         robustness_table(first, names_of(document)[0]),
         comparison_table(document),
+        classes_table(document),
         temperature_table(document),
     )
     for table in tables:

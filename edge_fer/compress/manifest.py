@@ -56,6 +56,7 @@ def manifest_of(
             "command": command,
             "checkpoint_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
             "training": {key: metadata[key] for key in ("data", "split", "metrics", "command")},
+            "classes_fitted": metadata.get("classes_fitted"),
             "temperature_fitted": metadata.get("temperature_fitted"),
             "float_layers": {a.name: kept for a in artifacts if (kept := kept_layers(a))},
             "versions": metadata["versions"] | installed_versions(_PACKAGES),

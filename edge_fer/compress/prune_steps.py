@@ -25,7 +25,7 @@ from edge_fer.train.session import open_run
 
 PLAN_FILE, STEP_FILE, CUT_FILE = "plan.json", "step.json", "pruned.safetensors"
 #: True of the unpruned network only.
-_NO_MORE = ("schema", "metrics", "temperature", "temperature_fitted", "pruned")
+_NO_MORE = ("schema", "metrics", "temperature", "temperature_fitted", "classes_fitted", "pruned")
 
 
 @dataclass(frozen=True, kw_only=True)

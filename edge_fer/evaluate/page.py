@@ -8,6 +8,7 @@ from typing import Any
 from edge_fer.errors import OutputError
 from edge_fer.evaluate.tables import (
     class_table,
+    classes_table,
     comparison_table,
     names_of,
     remarks,
@@ -105,9 +106,12 @@ def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     yield Section(
         title="Summary", texts=tuple(remarks(document)), tables=(summary_table(document),)
     )
-    fitted = temperature_table(document)
-    if fitted:
-        yield Section(title="Temperature", tables=(fitted,))
+    for title, fitted in (
+        ("Classes", classes_table(document)),
+        ("Temperature", temperature_table(document)),
+    ):
+        if fitted:
+            yield Section(title=title, tables=(fitted,))
     compared = comparison_table(document)
     if compared:
         method = document["comparisons"][0]["interval_method"]

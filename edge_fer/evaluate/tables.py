@@ -134,6 +134,20 @@ def temperature_table(document: Mapping[str, Any]) -> Table | None:
     return Table(title=title, heads=heads, rows=rows)
 
 
+def classes_table(document: Mapping[str, Any]) -> Table | None:
+    """Returns what a fit of the classes' logits changed, or ``None`` if none was made."""
+    fit = document.get("classes_fit")
+    if fit is None:
+        return None
+    rows = tuple(
+        (when, percent(fit[when]["accuracy"]), percent(fit[when]["ece"]), f"{fit[when]['nll']:.4f}")
+        for when in ("before", "after")
+    )
+    leaks = f", {fit['leaks_left_out']} leaks left out" if fit["leaks_left_out"] else ""
+    title = f"logit of each class from {fit['n']} faces{leaks}; stored in {fit['stored_in']}"
+    return Table(title=title, heads=("fit", "accuracy %", "ECE %", "NLL"), rows=rows)
+
+
 def remarks(document: Mapping[str, Any]) -> list[str]:
     """Returns a sentence for whatever was left out or is doubtful."""
     classes = document["classes"]

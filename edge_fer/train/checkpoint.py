@@ -128,7 +128,7 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
     weights = origin.network.state_dict()
     if origin.labels != labels:
         rows = [origin.labels.index(name) if name in origin.labels else None for name in labels]
-        weights |= {name: _reordered(weights[name], rows) for name in _outputs(origin)}
+        weights |= {name: _reordered(weights[name], rows) for name in output_tensors(origin)}
     pruned = bool(origin.metadata.get("pruned", False))
     if pruned:
         adopt_widths(network, weights)
@@ -136,7 +136,7 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
     return pruned
 
 
-def _outputs(checkpoint: Checkpoint) -> list[str]:
+def output_tensors(checkpoint: Checkpoint) -> list[str]:
     """Names of the tensors that have a row for each class."""
     metadata, k = checkpoint.metadata, len(checkpoint.labels)
     arguments = {"in_channels": metadata["input_nchw"][1], **metadata["options"]}

@@ -17,7 +17,7 @@ from edge_fer.labels import FER2013_LABELS
 from edge_fer.models import build_model
 from edge_fer.preprocess import Preprocessing, normalise
 from edge_fer.runtime.engines import load_engine
-from edge_fer.train.checkpoint import load_checkpoint, save_checkpoint
+from edge_fer.train.checkpoint import load_checkpoint, output_tensors, save_checkpoint
 
 KEYS = {
     "file",
@@ -153,7 +153,7 @@ def test_a_stored_temperature_is_used_and_changes_no_label(checkpoint, tiny_fer2
 def test_a_fit_is_stored_and_reported(trained_checkpoint, with_a_leak, tmp_path):
     model = tmp_path / "best.safetensors"
     shutil.copy(trained_checkpoint, model)
-    document = evaluated(model, data=with_a_leak, fit_temperature=True)
+    document = evaluated(model, data=with_a_leak, fits=("temperature",))
     fit = document["temperature_fit"]
     assert load_checkpoint(model).metadata["temperature"] == fit["value"]
     assert (fit["previous"], fit["n"], fit["leaks_left_out"]) == (1, 15, 1)
@@ -163,10 +163,46 @@ def test_a_fit_is_stored_and_reported(trained_checkpoint, with_a_leak, tmp_path)
     assert (result["temperature"], result["n"]) == (fit["value"], 16)
 
 
+@pytest.mark.data
+def test_a_fit_of_the_classes_is_folded_into_the_network(
+    trained_checkpoint, fer2013_file, tmp_path
+):
+    model = tmp_path / "best.safetensors"
+    shutil.copy(trained_checkpoint, model)
+    document = evaluated(model, data=f"fer2013:{fer2013_file}", fits=("classes", "temperature"))
+    fit = document["classes_fit"]
+    assert (fit["n"], fit["leaks_left_out"]) == (3309, 280)
+    assert fit["after"]["nll"] < fit["before"]["nll"] - 0.01
+    (file,) = document["temperature_fit"]["files"]
+    for key in ("accuracy", "ece", "nll"):
+        assert file["before"][key] == pytest.approx(fit["after"][key], abs=2e-3)
+    assert document["temperature_fit"]["value"] == pytest.approx(1, abs=0.01)
+    before, after = load_checkpoint(trained_checkpoint), load_checkpoint(model)
+    assert after.metadata["classes_fitted"]["n"] == 3309
+    old, new = before.network.state_dict(), after.network.state_dict()
+    changed = [name for name in old if not torch.equal(old[name], new[name])]
+    assert changed == output_tensors(before)
+
+
+def test_a_fit_of_the_classes_needs_faces_of_each(checkpoint, tiny_fer2013):
+    lines = tiny_fer2013.read_text().splitlines()
+    angry = ["0" + line[1:] if line.startswith("1,") else line for line in lines]
+    tiny_fer2013.write_text("\n".join(angry) + "\n")
+    content = checkpoint.read_bytes()
+    with pytest.raises(DataError, match="no face of disgust to fit its logit to"):
+        evaluated(checkpoint, data=f"fer2013:{tiny_fer2013}", fits=("classes",))
+    assert checkpoint.read_bytes() == content
+
+
+def test_the_classes_of_a_bundle_are_not_fitted(shipped_bundle, tiny_fer2013):
+    with pytest.raises(ModelError, match="to a checkpoint; quantize it afterwards"):
+        evaluated(shipped_bundle, data=f"fer2013:{tiny_fer2013}", fits=("classes",))
+
+
 def test_a_fit_needs_faces_that_were_not_trained_on(checkpoint, tiny_fer2013):
     with pytest.raises(DataError, match="all 48 faces also occur in Training"):
         evaluated(
-            checkpoint, data=f"fer2013:{tiny_fer2013}", split="Training", fit_temperature=True
+            checkpoint, data=f"fer2013:{tiny_fer2013}", split="Training", fits=("temperature",)
         )
 
 
@@ -174,13 +210,13 @@ def test_a_fit_needs_faces_that_were_not_trained_on(checkpoint, tiny_fer2013):
 def test_a_fit_on_the_test_set_is_refused(checkpoint, split):
     selection = Selection(data="fer2013:unread", split=split)
     with pytest.raises(DataError, match="would fit the test set"):
-        Request(models=(checkpoint,), selection=selection, fit_temperature=True)
+        Request(models=(checkpoint,), selection=selection, fits=("temperature",))
 
 
 def test_a_fit_of_several_models_is_refused(checkpoint):
     selection = Selection(data="fer2013:unread", split="PublicTest")
     with pytest.raises(ModelError, match="one model, not 2"):
-        Request(models=(checkpoint, checkpoint), selection=selection, fit_temperature=True)
+        Request(models=(checkpoint, checkpoint), selection=selection, fits=("temperature",))
 
 
 def test_all_of_a_dataset_has_no_leaks_to_speak_of(checkpoint, tiny_fer2013):

@@ -3,12 +3,13 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from edge_fer.bundle import MANIFEST, Bundle
-from edge_fer.errors import OutputError
-from edge_fer.evaluate.store import store_temperature
+from edge_fer.errors import ModelError, OutputError
+from edge_fer.evaluate.store import store_class_scaling, store_temperature
 from edge_fer.runtime.classifier import Classifier
 from edge_fer.train.checkpoint import load_checkpoint
 
@@ -70,6 +71,22 @@ def test_a_bundle_in_a_tar_is_refused(bundle, tmp_path):
     with pytest.raises(OutputError, match="unpack it first"):
         store_temperature(archive, 1.25, FITTED)
     assert archive.read_bytes() == content
+
+
+def test_logits_that_no_layer_makes_alone_cannot_be_scaled(checkpoint, monkeypatch):
+    content = checkpoint.read_bytes()
+    monkeypatch.setattr("edge_fer.train.checkpoint.output_tensors", lambda _: [])
+    with pytest.raises(ModelError, match="no weight and offset of each class alone"):
+        store_class_scaling(checkpoint, np.full(7, 2.0), np.zeros(7), FITTED)
+    assert checkpoint.read_bytes() == content
+
+
+def test_scaled_logits_need_no_temperature(checkpoint):
+    store_temperature(checkpoint, 2.0, FITTED)
+    store_class_scaling(checkpoint, np.full(7, 0.5), np.zeros(7), FITTED)
+    metadata = load_checkpoint(checkpoint).metadata
+    assert metadata["classes_fitted"] == FITTED
+    assert not {"temperature", "temperature_fitted"} & set(metadata)
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "bundle"])
