@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bundle_tables
+from table_parts import RESULTS, ROOT, as_table, percent, read_result
+
 from edge_fer.bench.formats import markdown
 from edge_fer.bench.tables import bench_tables
 from edge_fer.detect.table import tables_of
 from edge_fer.show import MODELS_HEADS, models_rows
 from edge_fer.zoo import models_document
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-BUNDLES = ROOT / "edge_fer" / "bundles"
 TRAINING = ROOT / "benchmarks" / "training"
 PAGES = (
     ROOT / "README.md",
@@ -23,70 +23,7 @@ PAGES = (
     ROOT / "benchmarks" / "PAPERS.md",
     ROOT / "docs" / "model-cards.md",
 )
-SHIPPED = ("small",)
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def accuracy_table() -> str:
-    """One line per file of every shipped bundle."""
-    heads = ["bundle", "file", "MB", "accuracy %", "95 %", "without the 288 %", "UAR %", "ECE %"]
-    rows = [
-        [
-            name,
-            result["file"],
-            f"{_sizes_mb(name)[result['file']]:.3f}",
-            _percent(result["accuracy"]),
-            " - ".join(_percent(bound) for bound in result["accuracy_ci95"]),
-            _percent(result["accuracy_without_leaks"]),
-            _percent(result["uar"]),
-            _percent(result["ece"]),
-        ]
-        for name in SHIPPED
-        for result in _bundle_results(name)
-    ]
-    return _markdown(heads, rows)
-
-
-def classes_table() -> str:
-    """One line per class, of the INT8 TFLite file of every shipped bundle."""
-    of_bundles = [_tflite(name)["per_class"] for name in SHIPPED]
-    rows = [
-        [name, str(figures["n"])]
-        + [_percent(one[name][key]) for key in ("recall", "f1") for one in of_bundles]
-        for name, figures in of_bundles[0].items()
-    ]
-    heads = [f"{key} % of {name}" for key in ("recall", "F1") for name in SHIPPED]
-    return _markdown(["class", "n", *heads], rows)
-
-
-def disturbed_table() -> str:
-    """One line per way to spoil a face and bundle: what is found at each of its levels."""
-    of_bundles = [_read(f"disturbed_{name}.json")["results"][0]["robustness"] for name in SHIPPED]
-    rows = [
-        [one["disturbance"], one["unit"], name, *(_at_level(level) for level in one["levels"])]
-        for same in zip(*of_bundles, strict=True)
-        for name, one in zip(SHIPPED, same, strict=True)
-    ]
-    heads = ["disturbance", "unit of its levels", "bundle", *["level: accuracy %"] * 4]
-    return _markdown(heads, rows)
-
-
-def _bundle_results(name: str) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = _read(f"evaluate_{name}_bundle.json")["results"]
-    return results
-
-
-def _sizes_mb(name: str) -> dict[str, float]:
-    files = json.loads((BUNDLES / name / "manifest.json").read_text())["files"]
-    return {one["file"]: one["size_mb"] for one in files}
-
-
-def _tflite(name: str) -> dict[str, Any]:
-    return next(r for r in _bundle_results(name) if r["file"] == "model.int8.tflite")
-
-
-def _at_level(level: dict[str, Any]) -> str:
-    return f"{level['level']:g}: {100 * level['accuracy']:.1f}"
 
 
 def latency_table() -> str:
@@ -110,7 +47,7 @@ def _latency_of(path: Path) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     load = f"load {machine['load_before']:.1f} before the start"
     title = f"{machine['cpu']}, {machine['cores']} cores, {load}; {versions}."
-    return f"{title}\n\n{_markdown(heads, rows)}"
+    return f"{title}\n\n{as_table(heads, rows)}"
 
 
 def training_table() -> str:
@@ -123,7 +60,7 @@ def training_table() -> str:
         if folder.is_dir()
     }
     rows = [_run_row(folder, path) for folder, path in measured.items() if path.is_file()]
-    return _markdown(heads, rows)
+    return as_table(heads, rows)
 
 
 def _run_row(folder: Path, path: Path) -> list[str]:
@@ -138,10 +75,10 @@ def _run_row(folder: Path, path: Path) -> list[str]:
         config.get("recipe", "cosine"),
         f"{config['faces']:,}" if config.get("faces") else "all",
         str(len(epochs)),
-        _percent(best),
-        _percent(result["accuracy"]),
-        " - ".join(_percent(bound) for bound in result["accuracy_ci95"]),
-        *(_percent(result[key]) for key in ("accuracy_without_leaks", "uar", "ece")),
+        percent(best),
+        percent(result["accuracy"]),
+        " - ".join(percent(bound) for bound in result["accuracy_ci95"]),
+        *(percent(result[key]) for key in ("accuracy_without_leaks", "uar", "ece")),
     ]
 
 
@@ -156,7 +93,7 @@ def int8_table() -> str:
         for document in [json.loads(path.read_text())]
         for pair in _pairs(document["rows"])
     ]
-    return _markdown(heads, rows)
+    return as_table(heads, rows)
 
 
 def _pairs(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -179,8 +116,8 @@ def _int8_row(
         row["file"].rpartition(".")[2],
         f"{row['size_mb']:.3f}",
         f"{row['size_mb'] / twin['size_mb']:.3f}",
-        _percent(twin["accuracy"]),
-        _percent(row["accuracy"]),
+        percent(twin["accuracy"]),
+        percent(row["accuracy"]),
         f"{cost['drop_pt']:+.2f}",
         " .. ".join(f"{bound:+.2f}" for bound in cost["drop_ci95_pt"]),
         f"{cost['flips_percent']:.2f}",
@@ -220,7 +157,7 @@ def _detector_times() -> str:
         for row in document["rows"]
     ]
     heads = ["detector", "picture", "p50 ms", "p90 ms", "CPU ms"]
-    return f"{_made(path, document)}\n\n{_markdown(heads, rows)}"
+    return f"{_made(path, document)}\n\n{as_table(heads, rows)}"
 
 
 def _boxes_table() -> str:
@@ -231,10 +168,10 @@ def _boxes_table() -> str:
             row["detector"],
             row["cut_by"],
             f"{row['crop_scale']:g}",
-            _percent(row["found"]),
+            percent(row["found"]),
             str(row["n"]),
-            _percent(row["accuracy_of_crop"]),
-            _percent(row["accuracy"]),
+            percent(row["accuracy_of_crop"]),
+            percent(row["accuracy"]),
             f"{100 * row['accuracy_difference']:+.2f}",
             " .. ".join(f"{100 * bound:+.2f}" for bound in row["accuracy_difference_ci95"]),
         ]
@@ -242,18 +179,18 @@ def _boxes_table() -> str:
     ]
     heads = ["box of", "cut by", "crop scale", "found %", "n", "dataset's crop %", "box %"]
     heads += ["points", "95 %"]
-    return f"{_made(path, document)}\n\n{_markdown(heads, rows)}"
+    return f"{_made(path, document)}\n\n{as_table(heads, rows)}"
 
 
 def micro_table() -> str:
     """MEGC2019's composite, and each of its databases, subjects left out one at a time."""
-    figures = _read("sweep_megc2019_loso.json")["rows"][0]["figures"]
+    figures = read_result("sweep_megc2019_loso.json")["rows"][0]["figures"]
     names = {"all": "", "CASME II": "casme2 ", "SAMM": "samm ", "SMIC": "smic "}
     rows = [
-        [name] + [_percent(figures[f"{prefix}{key}"]["mean"]) for key in ("uf1", "uar", "accuracy")]
+        [name] + [percent(figures[f"{prefix}{key}"]["mean"]) for key in ("uf1", "uar", "accuracy")]
         for name, prefix in names.items()
     ]
-    return _markdown(["database", "UF1 %", "UAR %", "accuracy %"], rows)
+    return as_table(["database", "UF1 %", "UAR %", "accuracy %"], rows)
 
 
 def papers_table() -> str:
@@ -287,7 +224,7 @@ def loop_table() -> str:
         rows.append([name, f"{figures['p50']:.3f}", f"{figures['mean']:.3f}", "-"])
     worst = f"p99 of a frame: {timed['wall_ms']['p99']:.2f} ms, CPU {timed['cpu_ms']['p99']:.2f} ms"
     tail = f"{worst}; overhead of the loop over its stages {timed['overhead']:.1%}."
-    table = _markdown(["stage", "p50 ms", "mean ms", "share"], rows)
+    table = as_table(["stage", "p50 ms", "mean ms", "share"], rows)
     return f"{_made(path, document)}\n\n{table}\n{tail}"
 
 
@@ -302,7 +239,7 @@ def soak_table() -> str:
     ]
     head = f"{document['frames']:,} frames in {document['minutes']:.0f} minutes. "
     heads = ["tenth", "RSS MB", "p50 ms", "p99 ms", "CPU p50 ms", "CPU p99 ms"]
-    return f"{head}{_made(path, document)}\n\n{_markdown(heads, rows)}"
+    return f"{head}{_made(path, document)}\n\n{as_table(heads, rows)}"
 
 
 def newest(kind: str) -> Path:
@@ -324,14 +261,12 @@ def _made(path: Path, document: dict[str, Any]) -> str:
 
 def zoo_table() -> str:
     """One line per model of the zoo, from its code, beside its paper."""
-    return _markdown(list(MODELS_HEADS), models_rows(models_document()))
+    return as_table(list(MODELS_HEADS), models_rows(models_document()))
 
 
 TABLES = {
-    "accuracy": accuracy_table,
-    "classes": classes_table,
+    **bundle_tables.TABLES,
     "detector": detector_table,
-    "disturbed": disturbed_table,
     "int8": int8_table,
     "latency": latency_table,
     "loop": loop_table,
@@ -351,20 +286,6 @@ def filled(page: Path) -> str:
         return f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}"
 
     return MARKED.sub(table, page.read_text())
-
-
-def _read(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((RESULTS / name).read_text())
-    return document
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
-
-
-def _markdown(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] + ["--:"] * (len(heads) - 1), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,126 @@
+"""Tables of the expression models that ship."""
+
+import json
+from typing import Any
+
+from table_parts import ROOT, as_table, percent, read_result
+
+BUNDLES = ROOT / "edge_fer" / "bundles"
+SHIPPED = ("tiny", "small", "base")
+EIGHT = "small-ferplus"
+
+
+def bundles_table() -> str:
+    """One line per shipped bundle: what it is made of."""
+    heads = ["bundle", "classes", "parameters", "MACs M", "TFLite KB", "ONNX KB"]
+    rows = []
+    for name in (*SHIPPED, EIGHT):
+        manifest = json.loads((BUNDLES / name / "manifest.json").read_text())
+        counts = [str(len(manifest["labels"])), f"{manifest['params']:,}"]
+        sizes = [
+            f"{1000 * _sizes_mb(name)[f'model.int8.{kind}']:.0f}" for kind in ("tflite", "onnx")
+        ]
+        rows.append([f"`{name}`", *counts, f"{manifest['macs'] / 1e6:.2f}", *sizes])
+    return as_table(heads, rows)
+
+
+def accuracy_table() -> str:
+    """One line per file of every shipped bundle."""
+    return _accuracies(SHIPPED)
+
+
+def eight_table() -> str:
+    """One line per file of the bundle that knows FERPlus's eight classes."""
+    return _accuracies((EIGHT,))
+
+
+def eight_classes_table() -> str:
+    """One line per class of FERPlus."""
+    return _classes((EIGHT,))
+
+
+def _accuracies(names: tuple[str, ...]) -> str:
+    heads = ["bundle", "file", "MB", "accuracy %", "95 %", "without repeats %", "UAR %", "ECE %"]
+    rows = [
+        [
+            name,
+            result["file"],
+            f"{_sizes_mb(name)[result['file']]:.3f}",
+            percent(result["accuracy"]),
+            " - ".join(percent(bound) for bound in result["accuracy_ci95"]),
+            percent(result["accuracy_without_leaks"]),
+            percent(result["uar"]),
+            percent(result["ece"]),
+        ]
+        for name in names
+        for result in _bundle_results(name)
+    ]
+    return as_table(heads, rows)
+
+
+def classes_table() -> str:
+    """One line per class, of the INT8 TFLite file of every shipped bundle."""
+    return _classes(SHIPPED)
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    of_bundles = [_tflite(name)["per_class"] for name in names]
+    rows = [
+        [name, str(figures["n"])]
+        + [percent(one[name][key]) for key in ("recall", "f1") for one in of_bundles]
+        for name, figures in of_bundles[0].items()
+    ]
+    heads = [f"{key} % of {name}" for key in ("recall", "F1") for name in names]
+    return as_table(["class", "n", *heads], rows)
+
+
+def disturbed_table() -> str:
+    """One line per way to spoil a face and bundle: what is found at each of its levels."""
+    return _disturbed(SHIPPED)
+
+
+def eight_disturbed_table() -> str:
+    """The same of the bundle that knows FERPlus's eight classes."""
+    return _disturbed((EIGHT,))
+
+
+def _disturbed(names: tuple[str, ...]) -> str:
+    of_bundles = [
+        read_result(f"disturbed_{name}.json")["results"][0]["robustness"] for name in names
+    ]
+    rows = [
+        [one["disturbance"], one["unit"], name, *(_at_level(level) for level in one["levels"])]
+        for same in zip(*of_bundles, strict=True)
+        for name, one in zip(names, same, strict=True)
+    ]
+    heads = ["disturbance", "unit of its levels", "bundle", *["level: accuracy %"] * 4]
+    return as_table(heads, rows)
+
+
+def _bundle_results(name: str) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = read_result(f"evaluate_{name}_bundle.json")["results"]
+    return results
+
+
+def _sizes_mb(name: str) -> dict[str, float]:
+    files = json.loads((BUNDLES / name / "manifest.json").read_text())["files"]
+    return {one["file"]: one["size_mb"] for one in files}
+
+
+def _tflite(name: str) -> dict[str, Any]:
+    return next(r for r in _bundle_results(name) if r["file"] == "model.int8.tflite")
+
+
+def _at_level(level: dict[str, Any]) -> str:
+    return f"{level['level']:g}: {100 * level['accuracy']:.1f}"
+
+
+TABLES = {
+    "accuracy": accuracy_table,
+    "bundles": bundles_table,
+    "classes": classes_table,
+    "disturbed": disturbed_table,
+    "eight": eight_table,
+    "eight_classes": eight_classes_table,
+    "eight_disturbed": eight_disturbed_table,
+}
