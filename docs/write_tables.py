@@ -59,7 +59,11 @@ def training_table() -> str:
         for folder in sorted(TRAINING.iterdir())
         if folder.is_dir()
     }
-    rows = [_run_row(folder, path) for folder, path in measured.items() if path.is_file()]
+    rows = [
+        _run_row(folder, path)
+        for folder, path in measured.items()
+        if path.is_file() and json.loads(path.read_text())["data"] == "fer2013"
+    ]
     return as_table(heads, rows)
 
 

@@ -52,7 +52,7 @@ def test_wheel_is_small_and_holds_no_training_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {entry.filename: entry.compress_size for entry in archive.infolist()}
     networks = sum(size for name, size in packed.items() if name.startswith("edge_fer/bundles/"))
-    assert networks < 850_000
+    assert networks < 4_000_000
     assert wheel.stat().st_size - networks < 800_000
 
 
