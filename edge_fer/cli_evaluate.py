@@ -57,10 +57,11 @@ def evaluate(
         from edge_fer.evaluate.page import refuse_full_folder, write_pictures, write_report
     if pictures:
         refuse_full_folder(pictures, force=force)
+    fits = {"classes": fit_classes, "temperature": fit_temperature}
     request = Request(
         models=tuple(models),
         selection=Selection(data=data, split=split, protocol=protocol, fold=fold),
-        fits=("classes",) * fit_classes + ("temperature",) * fit_temperature,
+        fits=tuple(name for name, wanted in fits.items() if wanted),
         disturbed=disturbed,
         command=command_line(),
     )

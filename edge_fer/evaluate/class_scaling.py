@@ -35,13 +35,14 @@ def fit_class_scaling(logits_NK: np.ndarray, labels_N: np.ndarray) -> tuple[np.n
     for _ in range(_STEPS):
         slope, curvature = _derivatives(z_NK, labels_N, found, start)
         step = np.linalg.solve(curvature, slope)
-        share = 1.0
-        while share > _SMALLEST_STEP and (
-            _loss(z_NK, labels_N, found - share * step, start) > _loss(z_NK, labels_N, found, start)
+        least = _loss(z_NK, labels_N, found, start)
+        while (
+            np.abs(step).max() > _SMALLEST_STEP
+            and _loss(z_NK, labels_N, found - step, start) > least
         ):
-            share /= 2
-        found = found - share * step
-        if np.abs(share * step).max() < _SMALLEST_STEP:
+            step = step / 2
+        found = found - step
+        if np.abs(step).max() < _SMALLEST_STEP:
             break
     return found[:k], found[k:]
 

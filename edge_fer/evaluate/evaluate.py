@@ -90,8 +90,8 @@ def evaluate(request: Request, announce: Callable[[str], None] = lambda _: None)
     measured, shared = _measure(request, test, announce)
     fitted: dict[str, Any] = {}
     for name in request.fits:
-        fitted[f"{name}_fit"] = FITS[name](measured, request.models[0], request.selection)
-        measured, shared = _measure(request, test, announce)
+        part, measured = FITS[name](measured, request.models[0], request.selection)
+        fitted[f"{name}_fit"] = part
     candidates = measured.candidates
     predictions = tuple(
         _predictions(logits_NK / candidate.temperature, test, measured.faces)

@@ -4,7 +4,7 @@ Shape suffixes: N faces, K classes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from edge_fer.data.faces import Faces
 from edge_fer.data.spec import spec_name
 from edge_fer.errors import DataError, ModelError
-from edge_fer.evaluate.candidates import Candidate
+from edge_fer.evaluate.candidates import Candidate, candidates_of
 from edge_fer.evaluate.class_scaling import fit_class_scaling
 from edge_fer.evaluate.labelled import Selection
 from edge_fer.evaluate.metrics import expected_calibration_error
@@ -39,7 +39,9 @@ class Measured:
     leaked_N: np.ndarray | None
 
 
-def _fit_temperature(measured: Measured, model: Path, selection: Selection) -> dict[str, Any]:
+def _fit_temperature(
+    measured: Measured, model: Path, selection: Selection
+) -> tuple[dict[str, Any], Measured]:
     fresh_N, how = _fresh(measured, selection)
     labels_N = measured.faces.labels_N[fresh_N]
     logits = [logits_NK[fresh_N] for logits_NK in measured.logits]
@@ -54,7 +56,7 @@ def _fit_temperature(measured: Measured, model: Path, selection: Selection) -> d
         }
         for candidate, logits_NK in zip(measured.candidates, logits, strict=True)
     ]
-    return {
+    document = {
         "value": fitted.value,
         "at_bound": fitted.at_bound,
         "previous": measured.candidates[0].temperature,
@@ -62,9 +64,13 @@ def _fit_temperature(measured: Measured, model: Path, selection: Selection) -> d
         **how,
         "files": files,
     }
+    renewed = [replace(one, temperature=fitted.value) for one in measured.candidates]
+    return document, replace(measured, candidates=renewed)
 
 
-def _fit_classes(measured: Measured, model: Path, selection: Selection) -> dict[str, Any]:
+def _fit_classes(
+    measured: Measured, model: Path, selection: Selection
+) -> tuple[dict[str, Any], Measured]:
     if model.suffix != ".safetensors":
         raise ModelError(f"{model}: classes are fitted to a checkpoint; quantize it afterwards")
     fresh_N, how = _fresh(measured, selection)
@@ -78,18 +84,21 @@ def _fit_classes(measured: Measured, model: Path, selection: Selection) -> dict[
     scales_K, offsets_K = fit_class_scaling(logits_NK, labels_N)
     order = [names.index(label) for label in candidate.labels]
     store_class_scaling(model, scales_K[order], offsets_K[order], how)
-    return {
+    scaled_NK = (measured.logits[0] * scales_K + offsets_K).astype(np.float32)
+    document = {
         "scales": dict(zip(names, scales_K.tolist(), strict=True)),
         "offsets": dict(zip(names, offsets_K.tolist(), strict=True)),
         "stored_in": str(model),
         **how,
         "before": _calibration(logits_NK / candidate.temperature, labels_N),
-        "after": _calibration(logits_NK * scales_K + offsets_K, labels_N),
+        "after": _calibration(scaled_NK[fresh_N], labels_N),
     }
+    return document, replace(measured, candidates=candidates_of(model), logits=[scaled_NK])
 
 
-#: ``--fit-NAME``: from what was measured, the model and the faces to a part of the document.
-FITS: dict[str, Callable[[Measured, Path, Selection], dict[str, Any]]] = {
+#: ``--fit-NAME``: from what was measured, the model and the faces to a part of the document, and to
+#: what would be measured now.
+FITS: dict[str, Callable[[Measured, Path, Selection], tuple[dict[str, Any], Measured]]] = {
     "classes": _fit_classes,
     "temperature": _fit_temperature,
 }
