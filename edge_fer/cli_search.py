@@ -1,6 +1,7 @@
 """``edge-fer search``."""
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,11 +25,12 @@ def search(
     channels: Annotated[int, typer.Option(help="Of a node in the first cell.")] = 36,
     input_px: Annotated[int, typer.Option(help="Side of the input.")] = 48,
     final: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="Network that the cells are for, CELLSxNODESxCHANNELS@PX; else the same."
+            help="Network that the cells are for, CELLSxNODESxCHANNELS@PX; else the same. Several: "
+            "a search for each, and the best of all."
         ),
-    ] = "",
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Of a search.")] = 50,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     recipe: Annotated[
@@ -45,7 +47,10 @@ def search(
             help="early-stop, skip-dropout, auxiliary-skip or partial-channels; repeatable."
         ),
     ] = None,
-    table: Annotated[str, typer.Option(help="Latencies, by edge-fer bench --ops --space.")] = "",
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="Latencies, by edge-fer bench --ops --space; one for each --final."),
+    ] = None,
     budget_ms: Annotated[float, typer.Option(help="Latency that costs nothing.")] = 0.0,
     latency_precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
     latency_weight: Annotated[
@@ -80,6 +85,7 @@ def search(
     Several GPUs: torchrun --nproc-per-node N -m edge_fer search ...
     """
     from edge_fer.search.config import SearchConfig
+    from edge_fer.search.sizes import table_of
     from edge_fer.search.space import Space, parse_space
     from edge_fer.search.study import Study
     from edge_fer.train.devices import use_threads
@@ -90,32 +96,37 @@ def search(
     if batch_size is not None:
         changes["batch_size"] = batch_size
     space = Space(cells=cells, nodes=nodes, channels=channels, input_px=input_px)
-    config = SearchConfig(
-        data=data,
-        stage=_stage(recipe, changes | {"epochs": epochs}),
-        space=space,
-        final=parse_space(final) if final else space,
-        order=order,
-        alpha_learning_rate=alpha_rate,
-        alpha_from=alpha_from,
-        guards=tuple(guard or ()),
-        table=table,
-        latency_precision=latency_precision,
-        budget_ms=budget_ms,
-        latency_weight=latency_weight,
-        faces=faces,
-        seed=seed,
-        precision=precision,
-    )
+    finals = [parse_space(text) for text in final or ()] or [space]
+    tables = table or []
     training = changes | parse_changes(train_change or []) | {"epochs": train_epochs}
-    study = Study(
-        config=config,
+    common = Study(
+        config=SearchConfig(
+            data=data,
+            stage=_stage(recipe, changes | {"epochs": epochs}),
+            space=space,
+            final=finals[0],
+            order=order,
+            alpha_learning_rate=alpha_rate,
+            alpha_from=alpha_from,
+            guards=tuple(guard or ()),
+            table=tables[0] if len(tables) == 1 else table_of(finals[0], tables),
+            latency_precision=latency_precision,
+            budget_ms=budget_ms,
+            latency_weight=latency_weight,
+            faces=faces,
+            seed=seed,
+            precision=precision,
+        ),
         seeds=seeds,
         lessons=_stage(recipe, training) if train_epochs else None,
         lesson_faces=train_faces or faces,
         drawn=drawn,
     )
-    document = _run(study, out, resume=resume, force=force, quiet=quiet)
+    others = [
+        replace(common, config=replace(common.config, final=one, table=table_of(one, tables)))
+        for one in finals[1:]
+    ]
+    document = _run([common, *others], out, resume=resume, force=force, quiet=quiet)
     _show(document, out, as_json=as_json)
 
 
@@ -126,13 +137,16 @@ def _stage(recipe: str, changes: dict[str, Any]) -> Any:
     return read_training_recipe(find_resource("training", recipe), changes).stages[-1]
 
 
-def _run(study: "Study", out: Path, *, resume: bool, force: bool, quiet: bool) -> dict[str, Any]:
+def _run(
+    studies: list["Study"], out: Path, *, resume: bool, force: bool, quiet: bool
+) -> dict[str, Any]:
+    from edge_fer.search.sizes import run_sizes
     from edge_fer.search.study import Listener, run_study
     from edge_fer.show_search import epoch_printer, line_printer
     from edge_fer.show_train import TrainingProgress
     from edge_fer.train.devices import open_accelerator
 
-    main = open_accelerator(study.config.precision).is_main_process
+    main = open_accelerator(studies[0].config.precision).is_main_process
     quiet = quiet or not main
     with TrainingProgress(quiet=quiet) as progress:
         listener = Listener(
@@ -142,7 +156,14 @@ def _run(study: "Study", out: Path, *, resume: bool, force: bool, quiet: bool) -
             on_training_epoch=progress.on_epoch,
         )
         try:
-            document = run_study(study, out, command_line(), listener, resume=resume, force=force)
+            if len(studies) > 1:
+                document = run_sizes(
+                    studies, out, command_line(), listener, resume=resume, force=force
+                )
+            else:
+                document = run_study(
+                    studies[0], out, command_line(), listener, resume=resume, force=force
+                )
         except KeyboardInterrupt:
             sys.stderr.write(f"edge-fer: stopped; go on with: {command_line()} --resume\n")
             raise typer.Exit(130) from None
@@ -152,15 +173,21 @@ def _run(study: "Study", out: Path, *, resume: bool, force: bool, quiet: bool) -
 
 
 def _show(document: dict[str, Any], out: Path, *, as_json: bool) -> None:
-    from edge_fer.show_search import print_search
+    from edge_fer.show_search import print_search, print_sizes
 
+    sizes = document.get("studies")
+    by_folder = {out / name: one for name, one in sizes.items()} if sizes else {out: document}
     if find_spec("matplotlib") is None:
         sys.stderr.write("edge-fer: no pictures: pip install 'edge-fer[report]' draws them\n")
     else:
         from edge_fer.search.pictures import draw_study
 
-        draw_study(document, out)
+        for folder, one in by_folder.items():
+            draw_study(one, folder)
     if as_json:
         print_json(document)
-    else:
-        print_search(document, out)
+        return
+    for folder, one in by_folder.items():
+        print_search(one, folder)
+    if sizes:
+        print_sizes(document, out)

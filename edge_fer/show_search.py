@@ -68,6 +68,22 @@ def print_search(document: dict[str, Any], out: Path) -> None:
     print_line(f"genotype -> {out / 'genotype.json'}")
 
 
+def print_sizes(document: dict[str, Any], out: Path) -> None:
+    """Prints ``edge-fer/search-sizes/1``: the best of each size."""
+    rows = [
+        [
+            row["final"],
+            percent(row["accuracy"]),
+            percent(row["drawn"]["mean"]),
+            _ms(row["predicted_ms"]),
+        ]
+        for row in document["sizes"]
+    ]
+    print_line("")
+    print_table("Sizes", ["final network", "PublicTest %", "drawn: mean %", "INT8 ms"], rows)
+    print_line(f"genotype, for {document['final']} -> {out / 'genotype.json'}")
+
+
 def _print_trained(document: dict[str, Any]) -> None:
     rows = [
         [one["name"], percent(one["accuracy"]), _ms(one["predicted_ms"]), f"{one['seconds']:.0f}"]

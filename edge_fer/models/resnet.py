@@ -20,16 +20,28 @@ def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int) -> n
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
+def _separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Depthwise and pointwise, nothing rectified in between (Chollet 2017, Xception, figure 10)."""
+    depthwise = nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False)
+    return nn.Sequential(
+        depthwise, nn.BatchNorm2d(in_channels), *_conv_bn(in_channels, out_channels, 1, 1)
+    )
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, full or depthwise separable, and a shortcut."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, *, separable: bool = False
+    ) -> None:
         super().__init__()
-        self.main = nn.Sequential(
-            _conv_bn(in_channels, out_channels, 3, stride),
-            nn.ReLU(),
-            _conv_bn(out_channels, out_channels, 3, 1),
-        )
+
+        def conv(in_channels: int, stride: int) -> nn.Sequential:
+            if separable:
+                return _separable(in_channels, out_channels, stride)
+            return _conv_bn(in_channels, out_channels, 3, stride)
+
+        self.main = nn.Sequential(conv(in_channels, stride), nn.ReLU(), conv(out_channels, 1))
         same = in_channels == out_channels and stride == 1
         self.shortcut = nn.Identity() if same else _conv_bn(in_channels, out_channels, 1, stride)
         self.relu = nn.ReLU()
@@ -51,6 +63,8 @@ class ResNet(nn.Module):
         widths: Channels of each stage; the stem has the first's.
         blocks: Blocks in each stage.
         dropout: Before the head.
+        separable_from: The first stage, from 0, whose convolutions are depthwise separable: the
+            widest stages hold most parameters, and their depthwise convolutions cost little time.
 
     Raises:
         ModelError: Arguments that no network can be built from.
@@ -63,18 +77,23 @@ class ResNet(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         blocks: Sequence[int] = (2, 2, 2, 2),
         dropout: float = 0.0,
+        separable_from: int | None = None,
     ) -> None:
         super().__init__()
         check_arguments(num_classes, in_channels)
         if len(widths) != len(blocks) or not widths or min((*widths, *blocks)) < 1:
             raise ModelError(f"resnet: widths {list(widths)} and blocks {list(blocks)} do not fit")
+        full_stages = len(widths) if separable_from is None else separable_from
+        if not 0 <= full_stages <= len(widths):
+            raise ModelError(f"resnet: no stage {separable_from} among {len(widths)}")
         self.stem = nn.Sequential(_conv_bn(in_channels, widths[0], 3, 2), nn.ReLU())
         layers: list[nn.Module] = []
         channels = widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                layers.append(BasicBlock(channels, width, stride))
+                separable = stage >= full_stages
+                layers.append(BasicBlock(channels, width, stride, separable=separable))
                 channels = width
         self.trunk = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)

@@ -169,6 +169,7 @@ class Search:
             config.budget_ms,
             config.latency_weight,
             self.device,
+            config.guards,
         )
 
     def _search_epoch(self, on_step: Report, raise_if_asked: Callable[[], None]) -> None:

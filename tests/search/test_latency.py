@@ -60,18 +60,22 @@ def test_what_edges_weigh_counts_as_their_chance():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_is_the_slope(seed):
+def test_the_gradient_is_the_slope_of_the_expectation(seed):
     term = make_term()
     alpha_EO = torch.randn(
         E, len(OPERATIONS), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
+    ).requires_grad_()
     other_EO = torch.full((E, len(OPERATIONS)), 1 / len(OPERATIONS), dtype=torch.float64)
 
-    def penalty(x_EO):
-        return term.penalty(x_EO.softmax(1), other_EO)
+    def share(x_EO):
+        return 2 * term.expected_ms(x_EO.softmax(1), other_EO) / term.budget_ms
 
-    assert penalty(alpha_EO) > 0
-    assert torch.autograd.gradcheck(penalty, alpha_EO.requires_grad_(), atol=1e-6)
+    assert torch.autograd.gradcheck(share, alpha_EO, atol=1e-6)
+    penalty = term.penalty(alpha_EO.softmax(1), other_EO)
+    assert penalty > 0
+    (found_EO,) = torch.autograd.grad(penalty, alpha_EO)
+    (slope_EO,) = torch.autograd.grad(share(alpha_EO), alpha_EO)
+    assert torch.equal(found_EO, slope_EO)
 
 
 def test_descent_leads_to_the_fastest_operations():
@@ -86,14 +90,51 @@ def test_descent_leads_to_the_fastest_operations():
         assert alpha_EO.argmax(1).tolist() == times_EO.argmin(1).tolist()
 
 
-def test_within_the_budget_nothing_is_asked():
+def nearly_equal(favourite):
     weights_EO = torch.full((E, len(OPERATIONS)), 1 / len(OPERATIONS))
-    over, under = (make_term(budget_ms=ms) for ms in (1.0, 100.0))
-    assert under.penalty(weights_EO, weights_EO) == 0
-    expected = over.expected_ms(weights_EO, weights_EO)
-    assert over.penalty(weights_EO, weights_EO).item() == pytest.approx(
-        2 * (expected.item() / 1.0 - 1)
+    weights_EO[:, NAMES.index(favourite)] += 1e-3
+    return weights_EO
+
+
+def test_the_budget_is_for_what_would_be_kept():
+    """Not for what is expected: nearly equal weights expect the same of both favourites."""
+    slow, fast = ([nearly_equal(name)] * 2 for name in ("sep_conv_5x5", "skip_connect"))
+    table = make_table()
+    chosen = ((Edge("sep_conv_5x5", 0), Edge("sep_conv_5x5", 1)),) * 2
+    slow_ms = table.predict_ms(
+        Genotype(normal=chosen, reduction=chosen, cells=3, channels=4), "int8"
     )
+    term = make_term()
+    assert term.kept_ms(*slow) == pytest.approx(slow_ms)
+    between = make_term(budget_ms=(term.kept_ms(*slow) + term.kept_ms(*fast)) / 2)
+    assert between.penalty(*fast) == 0
+    assert between.penalty(*slow).item() == pytest.approx(2 * (slow_ms / between.budget_ms - 1))
+
+
+def test_guards_decide_what_is_kept():
+    """Where only two identities may stay, something slower takes the others' place."""
+    weights = [nearly_equal("skip_connect")] * 2
+    limited = LatencyTerm(make_table(), "int8", 3.0, 2.0, CPU, ("skip-dropout",))
+    assert limited.kept_ms(*weights) > make_term().kept_ms(*weights)
+
+
+def test_descent_ends_at_the_budget():
+    """And asks for no more: what is kept is not the fastest of all."""
+    torch.manual_seed(0)
+    alphas = [torch.randn(E, len(OPERATIONS), requires_grad=True) for _ in range(2)]
+
+    def weights():
+        return [alpha_EO.softmax(1) for alpha_EO in alphas]
+
+    term = make_term(0.8 * make_term().kept_ms(*weights()))
+    optimizer = torch.optim.SGD(alphas, lr=0.1)
+    while (penalty := term.penalty(*weights())) > 0:
+        optimizer.zero_grad()
+        penalty.backward()
+        optimizer.step()
+    fastest = [-torch.from_numpy(times_EO).float() for times_EO in make_table().edges_ms("int8")]
+    weighed = [(100 * x_EO).softmax(1) for x_EO in fastest]
+    assert term.kept_ms(*weighed) < term.kept_ms(*weights()) <= term.budget_ms
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from edge_fer.models.emonas import genotype_document, load_genotype
 from edge_fer.search.draw import random_genotypes
+from edge_fer.search.space import Space, parse_space
 from edge_fer.search.study import best_genotype, summarise
 from edge_fer.train.checkpoint import load_checkpoint
 from tests.search.made import SPACE, make_table, table_document
@@ -63,6 +64,56 @@ def test_seeds_and_genotypes_by_lot_in_one_document(search, tmp_path):
     assert "--resume" in said.err
     code, said = search("--out", out, "--json", "--resume", *line)
     assert json.loads(said.out) == document | {"command": json.loads(said.out)["command"]}
+
+
+def test_a_search_for_several_sizes_keeps_the_best_of_all(search, tmp_path):
+    sizes, tables = ("3x5x4@16", "4x5x8@16"), []
+    for size in sizes:
+        document = table_document(make_table(parse_space(size)))
+        tables.append(tmp_path / f"{size}.json")
+        tables[-1].write_text(json.dumps(document))
+    line = [word for size in sizes for word in ("--final", size)]
+    line += [word for path in reversed(tables) for word in ("--table", path)]
+    line += ["--seeds", "1", "--train-epochs", "1", "--drawn", "1", "--budget-ms", "4"]
+    out = tmp_path / "run"
+    code, said = search("--out", out, "--json", *line)
+    assert code == 0
+    document = json.loads(said.out)
+    assert document == json.loads((out / "sizes.json").read_text())
+    assert document["schema"] == "edge-fer/search-sizes/1"
+    assert [row["final"] for row in document["sizes"]] == list(sizes)
+    best = max(document["sizes"], key=lambda row: row["accuracy"])
+    assert document["final"] == best["final"]
+    for size, path in zip(sizes, tables, strict=True):
+        study = json.loads((out / size / "search.json").read_text())
+        assert study["config"]["table"] == str(path)
+        assert str(Space(**study["config"]["final"])) == size
+        assert (out / size / "seed-0/cells.svg").is_file()
+    found = load_genotype(out / "genotype.json")
+    assert (found.cells, found.channels) == ((3, 4), (4, 8))[sizes.index(document["final"])]
+    assert genotype_document(found) == document["genotype"]
+
+    code, said = search("--out", out, *line, "--resume")
+    assert code == 0
+    assert f"for {document['final']} -> {out / 'genotype.json'}" in said.out
+
+
+def test_sizes_that_cannot_be_compared_are_one_line(search, tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps(table_document(make_table())))
+    other = table_document(make_table(parse_space("4x5x8@16")))
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    two = ("--final", "3x5x4@16", "--final", "5x5x4@16")
+    for more, message in (
+        ((*two, "--train-epochs", "0"), "--train-epochs"),
+        (("--final", "3x5x4@16", "--final", "3x5x4@16"), "twice"),
+        ((*two, "--table", table), "no table is of networks 5x5x4@16"),
+        ((*two, "--table", table, "--table", tmp_path / "other.json"), "--space 5x5x4@16"),
+    ):
+        code, said = search("--out", tmp_path / "run", *more)
+        assert code == 2
+        assert message in said.err
+        assert said.err.count("\n") == 1
 
 
 def test_without_training_the_search_stands_alone(search, tmp_path):
