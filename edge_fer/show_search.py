@@ -35,12 +35,12 @@ def epoch_printer(*, quiet: bool) -> Callable[[dict[str, Any]], None]:
     show = line_printer(quiet=quiet)
 
     def epoch(record: dict[str, Any]) -> None:
-        judged, expected_ms = record["validation_accuracy"], record["expected_ms"]
+        judged, kept_ms = record["validation_accuracy"], record["kept_ms"]
         parts = [
             f"search {record['epoch'] + 1:3d}  weights {record['train_accuracy']:.2%}",
             "" if judged is None else f"alpha {judged:.2%}",
             f"skips {record['skips']['normal']}+{record['skips']['reduction']}",
-            "" if expected_ms is None else f"expected {expected_ms:.3f} ms",
+            "" if kept_ms is None else f"cells of now {kept_ms:.3f} ms",
             f"{record['seconds']:.0f} s",
         ]
         show("  ".join(filter(None, parts)))

@@ -124,10 +124,10 @@ def _draw_skips(axes: "Axes", records: Sequence[Mapping[str, Any]]) -> None:
         skips = [record["skips"][kind] for record in records]
         axes.plot(epochs, skips, line, color=GRAY, label=f"identities, {kind}")
     axes.set(xlabel="epoch", ylabel="identities kept", ylim=(-0.2, None))
-    if records[0]["expected_ms"] is not None:
+    if records[0].get("kept_ms") is not None:
         other = axes.twinx()
-        other.plot(epochs, [r["expected_ms"] for r in records], color=BLUE)
-        other.set_ylabel("expected latency (ms)", color=BLUE)
+        other.plot(epochs, [r["kept_ms"] for r in records], color=BLUE)
+        other.set_ylabel("latency of these cells (ms)", color=BLUE)
     axes.legend(frameon=False)
 
 

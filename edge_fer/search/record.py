@@ -50,6 +50,7 @@ def epoch_record(
             for kind, nodes in zip(KINDS, (genotype.normal, genotype.reduction), strict=True)
         },
         "expected_ms": None if latency is None else float(latency.expected_ms(*weights)),
+        "kept_ms": None if latency is None else latency.kept_ms(*weights),
         "predicted_ms": predicted_ms(table, genotype),
         "genotype": genotype_document(genotype),
         "weights": {kind: w_EO.tolist() for kind, w_EO in zip(KINDS, weights, strict=True)},

@@ -213,6 +213,7 @@ def test_a_budget_moves_alpha_to_what_is_fast(tmp_path):
         expected[name] = [record["expected_ms"] for record in records]
         last = parse_genotype(records[-1]["genotype"])
         assert records[-1]["predicted_ms"]["int8"] == pytest.approx(table.predict_ms(last, "int8"))
+        assert records[-1]["kept_ms"] == pytest.approx(table.predict_ms(last, "int8"))
     assert expected["aware"][-1] < 0.9 * expected["aware"][0]
     assert expected["aware"][-1] < 0.9 * expected["plain"][-1]
 
