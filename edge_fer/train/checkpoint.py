@@ -121,7 +121,7 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
         Whether it is pruned.
 
     Raises:
-        ModelError: It is one of another model.
+        ModelError: It is one of another model, or was built with other options.
     """
     if origin.metadata["model"] != model:
         raise ModelError(f"a checkpoint of {origin.metadata['model']} is no start for {model}")
@@ -130,9 +130,16 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
         rows = [origin.labels.index(name) if name in origin.labels else None for name in labels]
         weights |= {name: _reordered(weights[name], rows) for name in output_tensors(origin)}
     pruned = bool(origin.metadata.get("pruned", False))
-    if pruned:
-        adopt_widths(network, weights)
-    network.load_state_dict(weights)
+    try:
+        if pruned:
+            adopt_widths(network, weights)
+        network.load_state_dict(weights)
+    except (ModelError, RuntimeError) as error:
+        options = origin.metadata["options"].items()
+        given = " ".join(f"--option '{key}={json.dumps(value)}'" for key, value in options)
+        raise ModelError(
+            f"the checkpoint's {model} was built with other options: give {given or 'none'}"
+        ) from error
     return pruned
 
 

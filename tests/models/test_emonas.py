@@ -25,9 +25,7 @@ from edge_fer.models.emonas import (
 )
 
 #: Within a latency in INT8.
-FOUND = (
-    Path(__file__).parents[2] / "benchmarks/search/fer2013-cpu/aware-sizes/5x7x16@32/genotype.json"
-)
+FOUND = Path(__file__).parents[2] / "benchmarks/search/fer2013-cpu/aware-32px/genotype.json"
 
 
 def uniform(operation, *, nodes=4, cells=5, channels=36):

@@ -177,3 +177,22 @@ def test_other_labels_keep_the_outputs_that_both_have(network, checkpoint, prune
     mean_N = theirs_NK.mean(1)
     expected_NK = torch.stack([theirs_NK[:, 2], mean_N, theirs_NK[:, 0], mean_N], 1)
     torch.testing.assert_close(ours_NK, expected_NK)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_start_that_was_built_otherwise_names_its_options(tmp_path, pruned):
+    options = {"widths": [8, 16], "blocks": [1, 1], "separable_from": 1}
+    path = tmp_path / "separable.safetensors"
+    weights = build_model("resnet", num_classes=3, **options).state_dict()
+    save_checkpoint(
+        path, weights, METADATA | {"model": "resnet", "options": options, "pruned": pruned}
+    )
+    start = load_checkpoint(path)
+    other = build_model("resnet", num_classes=3, widths=[8, 16], blocks=[1, 2])
+    named = (
+        r"give --option 'widths=\[8, 16\]' --option 'blocks=\[1, 1\]' --option 'separable_from=1'"
+    )
+    with pytest.raises(ModelError, match=named):
+        start_from(start, other, "resnet", ("a", "b", "c"))
+    same = build_model("resnet", num_classes=3, **options)
+    assert start_from(start, same, "resnet", ("a", "b", "c")) is pruned
