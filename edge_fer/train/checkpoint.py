@@ -137,8 +137,10 @@ def start_from(origin: Checkpoint, network: nn.Module, model: str, labels: tuple
     except (ModelError, RuntimeError) as error:
         options = origin.metadata["options"].items()
         given = " ".join(f"--option '{key}={json.dumps(value)}'" for key, value in options)
+        channels = origin.metadata["input_nchw"][1]
         raise ModelError(
-            f"the checkpoint's {model} was built with other options: give {given or 'none'}"
+            f"the checkpoint's weights do not fit: its {model} reads {channels} channels and was "
+            f"built with {given or 'no --option'}"
         ) from error
     return pruned
 

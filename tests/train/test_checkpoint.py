@@ -190,7 +190,8 @@ def test_a_start_that_was_built_otherwise_names_its_options(tmp_path, pruned):
     )
     start = load_checkpoint(path)
     other = build_model("resnet", num_classes=3, widths=[8, 16], blocks=[1, 2])
-    named = "give --option 'blocks=[1, 1]' --option 'separable_from=1' --option 'widths=[8, 16]'"
+    given = "--option 'blocks=[1, 1]' --option 'separable_from=1' --option 'widths=[8, 16]'"
+    named = f"reads 1 channels and was built with {given}"
     with pytest.raises(ModelError, match=re.escape(named)):
         start_from(start, other, "resnet", ("a", "b", "c"))
     same = build_model("resnet", num_classes=3, **options)
