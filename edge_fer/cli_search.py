@@ -18,17 +18,23 @@ def search(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the search.")],
     order: Annotated[int, typer.Option(help="1, or 2: weights one step ahead.")] = 1,
-    cells: Annotated[int, typer.Option(help="Cells that are searched.")] = 5,
+    cells: Annotated[
+        int | None,
+        typer.Option(help="Cells that are searched; else as in the final network, or 5."),
+    ] = None,
     nodes: Annotated[
-        int, typer.Option(help="Of a cell: two inputs, the intermediate ones, the output.")
-    ] = 7,
-    channels: Annotated[int, typer.Option(help="Of a node in the first cell.")] = 36,
-    input_px: Annotated[int, typer.Option(help="Side of the input.")] = 48,
+        int | None,
+        typer.Option(help="Of a cell: two inputs, the intermediate ones, the output; else 7."),
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Of a node in the first cell; else 36.")
+    ] = None,
+    input_px: Annotated[int | None, typer.Option(help="Side of the input; else 48.")] = None,
     final: Annotated[
         list[str] | None,
         typer.Option(
-            help="Network that the cells are for, CELLSxNODESxCHANNELS@PX; else the same. Several: "
-            "a search for each, and the best of all."
+            help="Network that the cells are for, CELLSxNODESxCHANNELS@PX; else what is searched. "
+            "Several: a search for each, and the best of all."
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(help="Of a search.")] = 50,
@@ -95,15 +101,16 @@ def search(
     changes = parse_changes(change or [])
     if batch_size is not None:
         changes["batch_size"] = batch_size
-    space = Space(cells=cells, nodes=nodes, channels=channels, input_px=input_px)
-    finals = [parse_space(text) for text in final or ()] or [space]
+    sizes = {"cells": cells, "nodes": nodes, "channels": channels, "input_px": input_px}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    finals = [parse_space(text) for text in final or ()] or [Space(**given)]
     tables = table or []
     training = changes | parse_changes(train_change or []) | {"epochs": train_epochs}
     common = Study(
         config=SearchConfig(
             data=data,
             stage=_stage(recipe, changes | {"epochs": epochs}),
-            space=space,
+            space=replace(finals[0], **given),
             final=finals[0],
             order=order,
             alpha_learning_rate=alpha_rate,
@@ -123,10 +130,11 @@ def search(
         drawn=drawn,
     )
     others = [
-        replace(common, config=replace(common.config, final=one, table=table_of(one, tables)))
+        replace(common.config, space=replace(one, **given), final=one, table=table_of(one, tables))
         for one in finals[1:]
     ]
-    document = _run([common, *others], out, resume=resume, force=force, quiet=quiet)
+    studies = [common, *(replace(common, config=config) for config in others)]
+    document = _run(studies, out, resume=resume, force=force, quiet=quiet)
     _show(document, out, as_json=as_json)
 
 

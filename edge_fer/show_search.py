@@ -74,13 +74,20 @@ def print_sizes(document: dict[str, Any], out: Path) -> None:
         [
             row["final"],
             percent(row["accuracy"]),
-            percent(row["drawn"]["mean"]),
+            *(f"{percent(row[kind]['mean'])} ({row[kind]['n']})" for kind in ("searched", "drawn")),
             _ms(row["predicted_ms"]),
         ]
         for row in document["sizes"]
     ]
+    heads = [
+        "final network",
+        "PublicTest %",
+        "searched: mean % (n)",
+        "drawn: mean % (n)",
+        "INT8 ms",
+    ]
     print_line("")
-    print_table("Sizes", ["final network", "PublicTest %", "drawn: mean %", "INT8 ms"], rows)
+    print_table("Sizes", heads, rows)
     print_line(f"genotype, for {document['final']} -> {out / 'genotype.json'}")
 
 

@@ -12,7 +12,8 @@ from edge_fer.search.study import best_genotype, summarise
 from edge_fer.train.checkpoint import load_checkpoint
 from tests.search.made import SPACE, make_table, table_document
 
-OPTIONS = "--cells 3 --nodes 5 --channels 4 --input-px 16 --epochs 1 --batch-size 8 --threads 1"
+SIZE = "--cells 3 --nodes 5 --channels 4 --input-px 16"
+OPTIONS = "--epochs 1 --batch-size 8 --threads 1"
 TRAINED = "--seeds 2 --train-epochs 1 --drawn 1 --precision float32"
 
 
@@ -27,8 +28,9 @@ def edge_fer(monkeypatch, *arguments):
 
 @pytest.fixture
 def search(monkeypatch, tiny_fer2013, capsys):
-    def run(*more):
-        line = ["search", "--data", f"fer2013:{tiny_fer2013}", "--quiet", *OPTIONS.split(), *more]
+    def run(*more, size=SIZE):
+        data = f"fer2013:{tiny_fer2013}"
+        line = ["search", "--data", data, "--quiet", *size.split(), *OPTIONS.split(), *more]
         return edge_fer(monkeypatch, *line), capsys.readouterr()
 
     return run
@@ -96,6 +98,18 @@ def test_a_search_for_several_sizes_keeps_the_best_of_all(search, tmp_path):
     code, said = search("--out", out, *line, "--resume")
     assert code == 0
     assert f"for {document['final']} -> {out / 'genotype.json'}" in said.out
+
+
+def test_what_is_searched_is_as_the_final_network_where_nothing_else_is_said(search, tmp_path):
+    sizes = ("3x4x4@16", "4x5x4@16")
+    finals = [word for size in sizes for word in ("--final", size)]
+    out = tmp_path / "run"
+    code, said = search("--out", out, *finals, *TRAINED.split(), "--json", size="--channels 8")
+    assert code == 0
+    for size, row in zip(sizes, json.loads(said.out)["sizes"], strict=True):
+        searched = Space(**json.loads((out / size / "search.json").read_text())["config"]["space"])
+        assert str(searched) == size.replace("x4@", "x8@")
+        assert (row["searched"]["n"], row["drawn"]["n"]) == (2, 1)
 
 
 def test_sizes_that_cannot_be_compared_are_one_line(search, tmp_path):
