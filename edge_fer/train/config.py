@@ -17,15 +17,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 PRECISIONS = ("auto", "float32", "bfloat16")
 _ABOVE_ZERO = ("epochs", "batch_size", "learning_rate", "decay_epochs", "distill_temperature")
 _FRACTIONS = ("label_smoothing", "votes", "distill", "mix", "ema_decay", "momentum")
-_NOT_BELOW_ZERO = (
-    "weight_decay",
-    "clip_norm",
-    "warmup_epochs",
-    "patience",
-    "mixup",
-    "cutmix",
-    "distill_views",
-)
+_NOT_BELOW_ZERO = ("weight_decay", "clip_norm", "warmup_epochs", "patience", "mixup", "cutmix")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +58,6 @@ class Stage:
         distill_temperature: Of both softmaxes there.
         distill_once: The teachers answer once to each face, clear and not augmented, and to its
             mirror image, instead of to every batch, most of the work of a small student.
-        distill_views: The teachers answer to so many views of each face, as augmented and mixed,
-            but not degraded; then the views come again, with the answers of before (Beyer et al.
-            2022, "Knowledge distillation: a good teacher is patient and consistent", ask every
-            time). 0: every batch is new.
         fake_quant: Compute as INT8 would, so that the weights learn to bear it.
         augmentation: Ranges of the random changes.
     """
@@ -100,7 +88,6 @@ class Stage:
     distill: float = 0.0
     distill_temperature: float = 2.0
     distill_once: bool = False
-    distill_views: int = 0
     fake_quant: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -115,8 +102,6 @@ class Stage:
             raise EdgeFerError("fake_quant is for stages that learn labels")
         if self.distill_once and self.mix > 0:
             raise EdgeFerError("distill_once is for faces that are not mixed: set mix=0")
-        if self.distill_once and self.distill_views:
-            raise EdgeFerError("distill_once and distill_views exclude each other")
         if self.trained not in ("all", "head") and not self.trained.startswith("from:"):
             raise EdgeFerError(f"trained {self.trained!r} is not all, head or from:LAYER")
 

@@ -5,7 +5,7 @@ Shape suffixes: N images, C channels, H height, W width (pixels), K classes.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -38,7 +38,6 @@ class Lesson:
         prior_K: Share of each class in the training faces.
         teachers: Whose answers are distilled.
         autocast: Context of the run's precision, for the teachers.
-        answers: The teachers' ``[N, K]`` to each batch of ``distill_views``, by its view's seed.
     """
 
     stage: Stage
@@ -48,59 +47,39 @@ class Lesson:
     prior_K: Tensor
     teachers: Teachers
     autocast: Callable[[], AbstractContextManager[None]]
-    answers: dict[int, Tensor] = field(default_factory=dict)
 
-    def loss(
-        self, faces: Batch, generator: Generator, view: Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the loss of a batch, and how many labels were found (0 for landmarks).
-
-        Args:
-            faces: The batch.
-            generator: Draws how the faces are changed.
-            view: Draws how they are augmented and mixed, where that is to come again.
-        """
-        view = view or generator
+    def loss(self, faces: Batch, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Returns the loss of a batch, and how many labels were found (0 for landmarks)."""
         if isinstance(self.trainee, Localising):
-            return self._localisation(faces, generator, view, self.trainee)
-        return self._classification(faces, generator, view)
+            return self._localisation(faces, generator, self.trainee)
+        return self._classification(faces, generator)
 
-    def _classification(
-        self, faces: Batch, generator: Generator, view: Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _classification(self, faces: Batch, generator: Generator) -> tuple[Tensor, Tensor]:
         stage = self.stage
-        x_NCHW = augment(normalised(faces.pixels_NCHW), stage.augmentation, view)
+        x_NCHW = augment(normalised(faces.pixels_NCHW), stage.augmentation, generator)
         targets_NK = target_distribution(faces.labels_N, faces.votes_NK, stage, len(self.prior_K))
         if stage.mix > 0:
-            x_NCHW, targets_NK = mix(x_NCHW, targets_NK, stage, view)
+            x_NCHW, targets_NK = mix(x_NCHW, targets_NK, stage, generator)
         seen_NCHW = degrade(x_NCHW, stage.augmentation, generator)
         logits = self.model(shaped(seen_NCHW, self.input_chw))
         loss = classification_loss(logits, targets_NK, self.prior_K, stage)
         if stage.distill > 0:
             teacher_NK = faces.answers_NK
             if teacher_NK is None:
-                teacher_NK = self._answered(x_NCHW, view.initial_seed())
+                with self.autocast():
+                    teacher_NK = self.teachers(x_NCHW, stage.distill_temperature)
             taught = distillation_loss(logits, teacher_NK, stage.distill_temperature)
             loss = torch.lerp(loss, taught, stage.distill)
         mean_NK = torch.stack([one_NK.detach().softmax(1) for one_NK in logits]).mean(0)
         return loss, (mean_NK.argmax(1) == faces.labels_N).sum()
 
-    def _answered(self, x_NCHW: Tensor, seed: int) -> Tensor:
-        answer_NK = self.answers.get(seed)
-        if answer_NK is None:
-            with self.autocast():
-                answer_NK = self.teachers(x_NCHW, self.stage.distill_temperature)
-            if self.stage.distill_views:
-                self.answers[seed] = answer_NK
-        return answer_NK
-
     def _localisation(
-        self, faces: Batch, generator: Generator, view: Generator, trainee: Localising
+        self, faces: Batch, generator: Generator, trainee: Localising
     ) -> tuple[Tensor, Tensor]:
         if faces.points_NP2 is None:
             raise EdgeFerError("a stage that learns landmarks needs them: give --landmarks FILE")
         x_NCHW, points_NP2 = augment_with_points(
-            normalised(faces.pixels_NCHW), faces.points_NP2, self.stage.augmentation, view
+            normalised(faces.pixels_NCHW), faces.points_NP2, self.stage.augmentation, generator
         )
         x_NCHW = degrade(x_NCHW, self.stage.augmentation, generator)
         places = self.model(shaped(x_NCHW, self.input_chw))

@@ -128,14 +128,6 @@ class Run:
         return bool(self.accelerator.num_processes == 1)
 
     @property
-    def _view(self) -> int:
-        """The epoch whose batches are shown: this one, or the one in which they were drawn."""
-        progress, views = self.progress, self.stage.distill_views
-        if not views:
-            return progress.epoch
-        return progress.stage_start + (progress.epoch - progress.stage_start) % views
-
-    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in the training split, at least one."""
         return max(1, len(self.train_faces) // self.stage.batch_size)
@@ -256,7 +248,7 @@ class Run:
         self._ask_teachers(raise_if_asked)
         progress, saved_at = self.progress, time.monotonic()
         count = len(self.train_faces)
-        order = torch.randperm(count, generator=self._generator(self._view, 0))
+        order = torch.randperm(count, generator=self._generator(progress.epoch, 0))
         order = order.to(self.device)
         every = REPORT_EVERY.get(self.device.type, 1)
         while progress.step < self.steps_per_epoch:
@@ -318,8 +310,7 @@ class Run:
         generator = self._generator(progress.epoch, progress.step + 1, rank)
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
         faces = self.train_faces.take(rows)
-        view = self._generator(self._view, progress.step + 1, rank)
-        loss, correct = self.lesson.loss(faces, generator, view if stage.distill_views else None)
+        loss, correct = self.lesson.loss(faces, generator)
         step = (progress.epoch - progress.stage_start) * self.steps_per_epoch + progress.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, step, self.steps_per_epoch, progress.cuts)

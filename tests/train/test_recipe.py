@@ -73,7 +73,6 @@ def test_a_derived_recipe_is_its_base_with_changes(write):
         (HEAD + 'epochs = "many"', "epochs"),
         (HEAD + "mix = 2", "mix"),
         (HEAD + "distill_once = true\nmix = 0.5", "mix=0"),
-        (HEAD + "distill_once = true\ndistill_views = 2", "exclude each other"),
         (HEAD + 'optimizer = "lion"', "sgd, adam"),
         (HEAD + 'trained = "tail"', "tail"),
         (HEAD + "[augmentation]\nflop = 1", "flop"),

@@ -209,30 +209,6 @@ def test_a_teacher_is_asked_once_and_again_by_a_resumed_run(make_run, tmp_path, 
     assert_same_state(tmp_path / "run", tmp_path / "whole")
 
 
-def test_views_come_again_with_their_answers_and_are_asked_for_by_a_resumed_run(
-    make_run, tmp_path, monkeypatch
-):
-    make_run(tmp_path / "teacher", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
-    teacher = str(tmp_path / "teacher" / "best.safetensors")
-    stage = replace(FIRST, distill=0.7, distill_views=2, mix=0.5, epochs=5)
-    config = replace(TWO, stages=(stage,), teachers=(teacher,), seed=2)
-    load_teachers, seen = loop.load_teachers, []
-
-    def watched(*arguments):
-        teach = load_teachers(*arguments)
-        return lambda x_NCHW, temperature: seen.append(x_NCHW) or teach(x_NCHW, temperature)
-
-    monkeypatch.setattr(loop, "load_teachers", watched)
-    whole = make_run(tmp_path / "whole", config)
-    whole.fit(nothing, nothing)
-    assert len(seen) == 2 * whole.steps_per_epoch
-    assert len({x_NCHW.numpy().tobytes() for x_NCHW in seen}) == len(seen)
-    with pytest.raises(KeyboardInterrupt):
-        make_run(tmp_path / "run", config).fit(interrupt_at(3 * whole.steps_per_epoch), nothing)
-    make_run(tmp_path / "run", config, resume=True).fit(nothing, nothing)
-    assert_same_state(tmp_path / "run", tmp_path / "whole")
-
-
 def test_a_teacher_of_other_classes_is_refused(make_run, tmp_path, train_faces, validation_faces):
     other = [replace(f, label_names=("a", "b", "c", "d")) for f in (train_faces, validation_faces)]
     run = Run(replace(TWO, stages=(FIRST,)), *other, tmp_path / "teacher", "")
