@@ -30,9 +30,9 @@ def train(
     teacher: Annotated[
         list[str] | None, typer.Option(help="Checkpoint to learn from; repeatable.")
     ] = None,
-    imagenet: Annotated[
+    pretrained: Annotated[
         str | None,
-        typer.Option(help="ImageNet weights: a file, 'package' (moeffnet) or 'none'."),
+        typer.Option(help="Weights of others: a file, 'package' or 'none'; see docs/models.md."),
     ] = None,
     init: Annotated[str, typer.Option(help="Checkpoint to start from, pruned or not.")] = "",
     input_px: Annotated[int, typer.Option(help="Side of the input; 0: the model's own.")] = 0,
@@ -70,7 +70,7 @@ def train(
         model=model,
         data=data,
         options=parse_changes(option or []),
-        imagenet=imagenet,
+        pretrained=pretrained,
         init=init,
         input_px=input_px,
         teachers=tuple(teacher or ()),

@@ -35,7 +35,7 @@ def retraining(tuning: Tuning, original: Checkpoint, source: Path, start: Path) 
         model=metadata["model"],
         data=tuning.data,
         options=metadata["options"],
-        imagenet="none",
+        pretrained="none",
         init=str(start),
         input_px=0 if own_size else size_px,
         teachers=tuning.teachers or ((str(source),) if taught else ()),

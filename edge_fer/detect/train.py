@@ -44,7 +44,7 @@ LABELS = ("face",)
 #: Batches of large pictures have a quarter of the usual number.
 LARGE_SHARE = 4
 #: Of ``TrainConfig``, what is for classifiers only.
-_USELESS = ("imagenet", "input_px", "protocol", "fold", "faces", "landmarks")
+_USELESS = ("pretrained", "input_px", "protocol", "fold", "faces", "landmarks")
 #: What a recipe says beside its stage.
 OPTIONS = {"scenes", "checked", "large_every", "photo", "empty", "zoom"}
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from edge_fer.errors import ModelError
-from edge_fer.models import moeffnet, patt_lite
+from edge_fer.models import face_resnet, moeffnet, patt_lite
 from edge_fer.models.adl_class import AdlClass
 from edge_fer.models.arch import Arch1, Arch2, Arch3, Arch4
 from edge_fer.models.emonas import EmoNas
+from edge_fer.models.face_resnet import FaceResNet
 from edge_fer.models.moeffnet import MoEffNet, moeffnet_lite
 from edge_fer.models.part_ensemble import PartEnsemble, part_baseline, part_ftl
 from edge_fer.models.patt_lite import PattLite
@@ -34,8 +35,10 @@ class ModelEntry:
         clahe_clip: The paper's equalisation; its clip limit is ours, the paper gives none.
         eyes: Where the paper aligns: where FER2013's faces have theirs, so that the camera's come
             as the dataset's do. A face whose eyes no detector gives is cut out by its box.
-        load_imagenet: Fills an untrained network's backbone with ImageNet weights, from a file or
-            (path ``None``) from an installed package; returns how many values it set.
+        load_pretrained: Fills an untrained network's backbone with weights that others trained,
+            from a file or (path ``None``) from an installed package; returns how many it set.
+        take_statistics: Fits the batch norms of a network so filled to some faces
+            ``[N, C, H, W]``, where its weights come without statistics.
     """
 
     build: Callable[..., nn.Module]
@@ -45,7 +48,8 @@ class ModelEntry:
     interpolation: str = "auto"
     clahe_clip: float = 0.0
     eyes: tuple[float, float] | None = None
-    load_imagenet: Callable[[Any, Path | None], int] | None = None
+    load_pretrained: Callable[[Any, Path | None], int] | None = None
+    take_statistics: Callable[[Any, Tensor], None] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -62,10 +66,13 @@ class ModelEntry:
         )
 
 
-def _packaged(network: MoEffNet, path: Path | None) -> int:
-    if path is not None:
-        raise ModelError("moeffnet takes its ImageNet weights from a package: give no path")
-    return moeffnet.load_imagenet(network)
+def _from_package(load: Callable[[Any], int]) -> Callable[[Any, Path | None], int]:
+    def fill(network: Any, path: Path | None) -> int:
+        if path is not None:
+            raise ModelError("its weights come from a package: give --pretrained package")
+        return load(network)
+
+    return fill
 
 
 def _mobilenet_file(network: PattLite, path: Path | None) -> int:
@@ -106,7 +113,7 @@ MODELS: dict[str, ModelEntry] = {
         source="MoEffNet, section 3",
         interpolation="bicubic",
         eyes=FER2013_EYES,
-        load_imagenet=_packaged,
+        load_pretrained=_from_package(moeffnet.load_imagenet),
     ),
     "moeffnet-lite": ModelEntry(
         build=moeffnet_lite,
@@ -115,20 +122,28 @@ MODELS: dict[str, ModelEntry] = {
         source="MoEffNet, section 3, on EfficientNet-Lite0",
         interpolation="bicubic",
         eyes=FER2013_EYES,
-        load_imagenet=_packaged,
+        load_pretrained=_from_package(moeffnet.load_imagenet),
     ),
     "patt-lite": ModelEntry(
         build=PattLite,
         input_chw=(3, 224, 224),
         face=_COLOUR,
         source="PAtt-Lite, section III",
-        load_imagenet=_mobilenet_file,
+        load_pretrained=_mobilenet_file,
     ),
     "resnet": ModelEntry(
         build=ResNet,
         input_chw=(1, 48, 48),
         face="grey face crop",
         source="He et al. 2016, basic blocks; our teacher",
+    ),
+    "face-resnet": ModelEntry(
+        build=FaceResNet,
+        input_chw=(1, 112, 112),
+        face="grey face crop",
+        source="dlib's face recognition network, He et al. 2016",
+        load_pretrained=_from_package(face_resnet.load_dlib),
+        take_statistics=face_resnet.take_statistics,
     ),
     "part-ensemble": ModelEntry(
         build=PartEnsemble,
@@ -165,8 +180,8 @@ def find_model(name: str) -> ModelEntry:
     return MODELS[name]
 
 
-def load_imagenet(name: str, network: nn.Module, path: Path | None) -> int:
-    """Fills the backbone of an untrained model with ImageNet weights.
+def load_pretrained(name: str, network: nn.Module, path: Path | None) -> int:
+    """Fills the backbone of an untrained model with weights that others trained.
 
     Args:
         name: A key of ``MODELS``.
@@ -177,11 +192,11 @@ def load_imagenet(name: str, network: nn.Module, path: Path | None) -> int:
         How many values were set.
 
     Raises:
-        ModelError: The model has no ImageNet weights, or they are missing or do not fit.
+        ModelError: There are no such weights for the model, or they are missing or do not fit.
     """
-    load = find_model(name).load_imagenet
+    load = find_model(name).load_pretrained
     if load is None:
-        raise ModelError(f"{name} is trained from scratch: there are no ImageNet weights for it")
+        raise ModelError(f"{name} is trained from scratch: there are no weights to start it from")
     return load(network, path)
 
 

@@ -22,7 +22,7 @@ SETTINGS: Mapping[str, type] = {
     "model": str,
     "data": str,
     "recipe": str,
-    "imagenet": str,
+    "pretrained": str,
     "init": str,
     "input_px": int,
     "teachers": list,

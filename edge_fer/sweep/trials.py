@@ -19,7 +19,7 @@ DEFAULT_RECIPE = "modern"
 #: Axes over which a result is averaged or pooled; every other combination has a result of its own.
 REPEATED = ("seed", "fold")
 _LONGEST_SLUG = 60
-_FILES = ("imagenet", "init", "landmarks")
+_FILES = ("pretrained", "init", "landmarks")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,7 @@ class TrainConfig:
         stages: Done in order; each starts from the best weights of the one before.
         recipe: Name of the recipe that they come from.
         options: The model's own arguments, e.g. ``{"attention": "none"}``.
-        imagenet: Start from ImageNet weights: a file's path, ``package``, or ``None``.
+        pretrained: Start from weights of others: a file's path, ``package``, or ``None``.
         init: Checkpoint to start from: its weights, and its widths if it is pruned; empty: none.
         input_px: Side of the network's input; 0: the model's own.
         teachers: Checkpoints whose mean answer is distilled.
@@ -144,7 +144,7 @@ class TrainConfig:
     stages: tuple[Stage, ...] = (Stage(),)
     recipe: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    imagenet: str | None = None
+    pretrained: str | None = None
     init: str = ""
     input_px: int = 0
     teachers: tuple[str, ...] = ()

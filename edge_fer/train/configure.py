@@ -17,18 +17,18 @@ def configure(recipe: str, changes: Mapping[str, Any], **values: Any) -> TrainCo
     Args:
         recipe: Name or path of a training recipe.
         changes: Of its settings; see ``read_training_recipe``.
-        values: Fields of ``TrainConfig``. Where ``options``, ``imagenet`` (``none`` for a start
+        values: Fields of ``TrainConfig``. Where ``options``, ``pretrained`` (``none`` for a start
             from scratch) or ``input_px`` are not given, the recipe's hold.
 
     Raises:
         EdgeFerError: The recipe cannot be used, or needs a file that is not given.
     """
     read = read_training_recipe(find_resource("training", recipe), changes)
-    imagenet = values.get("imagenet") or read.imagenet or None
-    if imagenet == "file":
+    pretrained = values.get("pretrained") or read.pretrained or None
+    if pretrained == "file":
         raise EdgeFerError(
-            f"recipe {read.name} starts from ImageNet weights: give --imagenet FILE, or "
-            "--imagenet none to start from scratch"
+            f"recipe {read.name} starts from pretrained weights: give --pretrained FILE, or "
+            "--pretrained none to start from scratch"
         )
     return TrainConfig(
         stages=read.stages,
@@ -36,7 +36,7 @@ def configure(recipe: str, changes: Mapping[str, Any], **values: Any) -> TrainCo
         **values
         | {
             "options": {**read.options, **values.get("options", {})},
-            "imagenet": None if imagenet == _FROM_SCRATCH else imagenet,
+            "pretrained": None if pretrained == _FROM_SCRATCH else pretrained,
             "input_px": values.get("input_px") or read.input_px,
         },
     )

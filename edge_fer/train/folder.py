@@ -14,7 +14,7 @@ LANDMARKS_FILE = "landmarks.safetensors"
 HEADS_FILE = "landmark-heads.safetensors"
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
-_MAY_MOVE = ("data", "teachers", "protocol", "landmarks", "imagenet", "init", "table")
+_MAY_MOVE = ("data", "teachers", "protocol", "landmarks", "pretrained", "init", "table")
 
 
 def clear_folder(folder: Path, config: dict[str, Any], *, force: bool) -> None:

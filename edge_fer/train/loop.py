@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from edge_fer.data.faces import Faces, require_labels
 from edge_fer.errors import EdgeFerError
-from edge_fer.models import build_model, load_imagenet
+from edge_fer.models import build_model
 from edge_fer.models.structure import adopt_widths
 from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint, start_from
 from edge_fer.train.config import Stage, TrainConfig
@@ -35,6 +35,7 @@ from edge_fer.train.interrupt import deferred_interrupt
 from edge_fer.train.lesson import Lesson
 from edge_fer.train.objective import class_prior
 from edge_fer.train.optimizer import build_optimizer, optimizer_state, restore_optimizer
+from edge_fer.train.pretrained import start_pretrained
 from edge_fer.train.schedule import learning_rate
 from edge_fer.train.state import Progress, load_state, save_state
 from edge_fer.train.teachers import answers_once, load_teachers
@@ -42,7 +43,6 @@ from edge_fer.train.trainee import set_training, trainee_of
 from edge_fer.train.validate import validate
 
 SAVE_EVERY_S = 60.0
-PACKAGE = "package"
 #: Steps between two reports: reading a figure makes a GPU wait.
 REPORT_EVERY = {"cpu": 1, "cuda": 16}
 
@@ -103,9 +103,8 @@ class Run:
         if origin:
             self.pruned = start_from(origin, self.network, config.model, self.label_names)
             placed(self.network, self.device)
-        elif config.imagenet:
-            source = None if config.imagenet == PACKAGE else Path(config.imagenet).expanduser()
-            load_imagenet(config.model, self.network, source)
+        elif config.pretrained:
+            start_pretrained(config, self.network, self.train_faces, self.input_chw)
         self.facts = facts_of(
             config, (self.input_chw, self.preprocessing), train, validation, command
         ) | {

@@ -24,7 +24,7 @@ else:
 SCHEMA = "edge-fer/training/1"
 _STAGE_KEYS = {field.name for field in fields(Stage)}
 _RANGES = {field.name for field in fields(Augmentation)}
-_HEAD_KEYS = {"schema", "source", "model", "options", "imagenet", "input_px", "stage"}
+_HEAD_KEYS = {"schema", "source", "model", "options", "pretrained", "input_px", "stage"}
 _DERIVED_KEYS = _HEAD_KEYS - {"stage"} | {"base", "set"}
 
 
@@ -38,7 +38,7 @@ class TrainingRecipe:
         stages: Done in order.
         model: Which model it is meant for; empty for any.
         options: Of that model.
-        imagenet: Whether it starts from ImageNet weights, and whose: ``package`` or ``file``.
+        pretrained: Whether it starts from weights of others, and whose: ``package`` or ``file``.
         input_px: Side of the input; 0: the model's own.
     """
 
@@ -47,7 +47,7 @@ class TrainingRecipe:
     stages: tuple[Stage, ...]
     model: str = ""
     options: Mapping[str, Any]
-    imagenet: str = ""
+    pretrained: str = ""
     input_px: int = 0
 
 
@@ -68,7 +68,9 @@ def read_training_recipe(path: Path, changes: Mapping[str, Any] | None = None) -
         for key, value in {**own_changes, **(changes or {})}.items():
             _change(tables, key, value)
         stages = tuple(_stage(table) for table in tables)
-        head = {key: document[key] for key in ("model", "imagenet", "input_px") if key in document}
+        head = {
+            key: document[key] for key in ("model", "pretrained", "input_px") if key in document
+        }
         options = dict(document.get("options", {}))
         source = str(document["source"])
     except EdgeFerError as error:

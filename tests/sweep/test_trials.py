@@ -45,7 +45,7 @@ def test_a_sweep_without_axes_is_one_trial():
 
 def test_the_same_training_twice_is_refused():
     with pytest.raises(EdgeFerError, match="are the same training"):
-        trials_of(made({"imagenet": ("none", "")}))
+        trials_of(made({"pretrained": ("none", "")}))
 
 
 @given(

@@ -109,11 +109,11 @@ def test_the_users_choice_goes_before_the_recipes():
     assert configure("emonas_ck-plus", {}, model="emonas", data="x:y").input_px == 120
 
 
-def test_a_recipe_on_imagenet_weights_asks_for_them():
-    with pytest.raises(EdgeFerError, match="--imagenet FILE"):
+def test_a_recipe_on_pretrained_weights_asks_for_them():
+    with pytest.raises(EdgeFerError, match="--pretrained FILE"):
         configure("patt-lite_fer2013", {}, model="patt-lite", data="x:y")
-    scratch = configure("patt-lite_fer2013", {}, model="patt-lite", data="x:y", imagenet="none")
-    assert scratch.imagenet is None
+    scratch = configure("patt-lite_fer2013", {}, model="patt-lite", data="x:y", pretrained="none")
+    assert scratch.pretrained is None
 
 
 def test_a_recipe_that_distils_asks_for_teachers():
