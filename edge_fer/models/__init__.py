@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from edge_fer.errors import ModelError
@@ -227,3 +228,21 @@ def build_model(
         takes = ", ".join(sorted(known)) or "none"
         raise ModelError(f"{name} has no option {', '.join(unknown)}; it takes: {takes}")
     return entry.build(num_classes=num_classes, in_channels=in_channels, **options)
+
+
+def check_input(network: nn.Module, input_chw: tuple[int, int, int]) -> None:
+    """Tries a network on one empty face.
+
+    Raises:
+        ModelError: It cannot take faces of that size.
+    """
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *input_chw))
+    except RuntimeError as error:
+        _, height_px, width_px = input_chw
+        what = f"{type(network).__name__} cannot take faces of {height_px}x{width_px}"
+        problem = str(error).partition("\n")[0]
+        raise ModelError(f"{what} ({problem})") from error
+    network.train(was_training)

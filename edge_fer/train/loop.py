@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from edge_fer.data.faces import Faces, require_labels
 from edge_fer.errors import EdgeFerError
-from edge_fer.models import build_model
+from edge_fer.models import build_model, check_input
 from edge_fer.models.structure import adopt_widths
 from edge_fer.train.checkpoint import averaged, load_checkpoint, save_checkpoint, start_from
 from edge_fer.train.config import Stage, TrainConfig
@@ -391,6 +391,7 @@ class Run:
             in_channels=self.input_chw[0],
             **self.config.options,
         )
+        check_input(network, self.input_chw)
         return placed(network, self.device)
 
     def _generator(self, epoch: int, step: int, rank: int = 0) -> Generator:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edge_fer.errors import ModelError
-from edge_fer.models import MODELS, build_model
+from edge_fer.models import MODELS, build_model, check_input
 from edge_fer.preprocess import FER2013_EYES, Preprocessing
 
 SMALL = {
@@ -118,6 +118,15 @@ def test_bad_arguments_are_refused(name):
         build_model(name, num_classes=7, in_channels=4)
     with pytest.raises(ModelError, match=f"{name} has no option wdith"):
         build_model(name, num_classes=7, wdith=3)
+
+
+@pytest.mark.parametrize(("name", "side_px"), [("face-resnet", 48), ("part-baseline", 8)])
+def test_faces_too_small_for_a_network_are_refused(name, side_px):
+    channels, height, width = MODELS[name].input_chw
+    network = build_model(name, num_classes=7)
+    with pytest.raises(ModelError, match=f"cannot take faces of {side_px}x{side_px}"):
+        check_input(network, (channels, side_px, side_px))
+    check_input(network, (channels, height, width))
 
 
 def test_unknown_models_are_refused():
