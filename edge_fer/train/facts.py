@@ -1,6 +1,7 @@
 """What a checkpoint says of how it was made."""
 
 import platform
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,14 +27,17 @@ def input_of(config: TrainConfig, faces: Faces, origin: Checkpoint | None) -> In
     Args:
         config: Of the run.
         faces: To learn from.
-        origin: The checkpoint that it starts from, whose input it keeps.
+        origin: The checkpoint that it starts from; its input is kept but for ``input_px``.
 
     Raises:
         ModelError: Pictures made of clips have three planes and the network has another number.
     """
     if origin is not None:
         channels, height_px, width_px = origin.metadata["input_nchw"][1:]
-        return (channels, height_px, width_px), origin.preprocessing
+        if config.input_px:
+            height_px = width_px = config.input_px
+        resized = replace(origin.preprocessing, height_px=height_px, width_px=width_px)
+        return (channels, height_px, width_px), resized
     entry = find_model(config.model)
     channels, height_px, width_px = entry.input_chw
     if config.input_px:

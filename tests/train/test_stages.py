@@ -285,6 +285,17 @@ def test_a_run_starts_from_a_checkpoint(make_run, tmp_path):
     run.fit(nothing, nothing)
 
 
+def test_a_start_keeps_its_input_but_for_a_size_that_is_asked_for(make_run, tmp_path):
+    make_run(tmp_path / "first", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
+    path = str(tmp_path / "first" / "best.safetensors")
+    same = make_run(tmp_path / "same", replace(TWO, init=path))
+    assert same.input_chw == (1, 48, 48)
+    make_run(tmp_path / "larger", replace(TWO, init=path, input_px=56)).fit(nothing, nothing)
+    larger = load_checkpoint(tmp_path / "larger" / "best.safetensors")
+    assert larger.metadata["input_nchw"] == [1, 1, 56, 56]
+    assert (larger.preprocessing.height_px, larger.preprocessing.width_px) == (56, 56)
+
+
 def test_a_narrower_checkpoint_is_trained_on_at_its_widths(make_run, tmp_path):
     make_run(tmp_path / "wide", replace(TWO, stages=(FIRST,))).fit(nothing, nothing)
     checkpoint = load_checkpoint(tmp_path / "wide" / "best.safetensors")
