@@ -53,7 +53,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A stem of stride 2, stages of basic blocks (stride 2 from the second on), a linear head.
+    """A stem, stages of basic blocks (stride 2 from the second on), a linear head.
 
     Input ``x_NCHW`` float32 ``[N, in_channels, 48, 48]``; output ``logits_NK`` float32 ``[N, K]``.
 
@@ -65,6 +65,7 @@ class ResNet(nn.Module):
         dropout: Before the head.
         separable_from: The first stage, from 0, whose convolutions are depthwise separable: the
             widest stages hold most parameters, and their depthwise convolutions cost little time.
+        stem_stride: 2, or 1 to look at every pixel in the first stage too.
 
     Raises:
         ModelError: Arguments that no network can be built from.
@@ -78,15 +79,18 @@ class ResNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 2, 2),
         dropout: float = 0.0,
         separable_from: int | None = None,
+        stem_stride: int = 2,
     ) -> None:
         super().__init__()
         check_arguments(num_classes, in_channels)
+        if stem_stride not in (1, 2):
+            raise ModelError(f"resnet: a stem's stride is 1 or 2, not {stem_stride}")
         if len(widths) != len(blocks) or not widths or min((*widths, *blocks)) < 1:
             raise ModelError(f"resnet: widths {list(widths)} and blocks {list(blocks)} do not fit")
         full_stages = len(widths) if separable_from is None else separable_from
         if not 0 <= full_stages <= len(widths):
             raise ModelError(f"resnet: no stage {separable_from} among {len(widths)}")
-        self.stem = nn.Sequential(_conv_bn(in_channels, widths[0], 3, 2), nn.ReLU())
+        self.stem = nn.Sequential(_conv_bn(in_channels, widths[0], 3, stem_stride), nn.ReLU())
         layers: list[nn.Module] = []
         channels = widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):

@@ -13,13 +13,15 @@ def convolutions(block):
     return [layer for layer in block.main.modules() if isinstance(layer, nn.Conv2d)]
 
 
-def test_sizes_halve_from_stage_to_stage():
-    network = ResNet(widths=(4, 8, 16), blocks=(1, 2, 1)).eval()
+@pytest.mark.parametrize(("options", "side"), [({}, 24), ({"stem_stride": 1}, 48)])
+def test_sizes_halve_from_stage_to_stage(options, side):
+    network = ResNet(widths=(4, 8, 16), blocks=(1, 2, 1), **options).eval()
     sizes = []
     for block in network.trunk:
         block.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
     assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
-    assert sizes == [(4, 24, 24), (8, 12, 12), (8, 12, 12), (16, 6, 6)]
+    sides = side, side // 2, side // 2, side // 4
+    assert sizes == [(c, s, s) for c, s in zip((4, 8, 8, 16), sides, strict=True)]
 
 
 @pytest.mark.parametrize(("first", "separable"), [(None, 0), (3, 0), (2, 2), (1, 4), (0, 5)])
@@ -45,6 +47,7 @@ def test_a_separable_block_takes_the_parameters_of_its_formula():
         ({"widths": [8, 0], "blocks": [1, 1]}, "do not fit"),
         ({"widths": [8, 8], "blocks": [1, 1], "separable_from": 3}, "no stage 3 among 2"),
         ({"widths": [8, 8], "blocks": [1, 1], "separable_from": -1}, "no stage -1 among 2"),
+        ({"stem_stride": 0}, "stride is 1 or 2, not 0"),
     ],
 )
 def test_what_is_no_network(options, message):
