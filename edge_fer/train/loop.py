@@ -189,7 +189,7 @@ class Run:
     def _has_more(self) -> bool:
         """Goes on to the next stage where one has ended; False after the last."""
         progress = self.progress
-        while self._stage_is_over():
+        while progress.is_over(self.stage):
             if progress.stage + 1 == len(self.config.stages):
                 return False
             best = LANDMARKS_FILE if self.stage.target == "landmarks" else BEST_FILE
@@ -197,11 +197,6 @@ class Run:
             progress.start_stage(progress.stage + 1)
             self._enter_stage()
         return True
-
-    def _stage_is_over(self) -> bool:
-        progress, stage = self.progress, self.stage
-        tired = stage.patience and progress.epochs_since_best >= stage.patience
-        return bool(tired) or progress.epoch - progress.stage_start >= stage.epochs
 
     def _enter_stage(self) -> None:
         torch.manual_seed(self.config.seed + 7919 * self.progress.stage)
@@ -356,17 +351,12 @@ class Run:
 
     def _judged(self, record: dict[str, Any]) -> Progress:
         """Keeps the weights if they are the best; returns the progress with that counted."""
-        after, stage = replace(self.progress), self.stage
+        stage = self.stage
         by_loss = stage.monitor == "loss" or stage.target == "landmarks"
         monitor = -record["validation_loss"] if by_loss else record["validation_accuracy"]
-        better = monitor > after.best_monitor
-        after.best_monitor = max(monitor, after.best_monitor)
-        after.epochs_since_best = 0 if better else after.epochs_since_best + 1
-        after.epochs_since_cut = 0 if better else after.epochs_since_cut + 1
-        if stage.schedule == "plateau" and after.epochs_since_cut >= stage.decay_epochs:
-            after.cuts, after.epochs_since_cut = after.cuts + 1, 0
+        after = self.progress.judged(stage, monitor)
         if stage.target == "landmarks":
-            if better:
+            if after.epochs_since_best == 0:
                 self._save_landmarks(record)
         elif record["validation_accuracy"] > after.best_accuracy:
             self._save_checkpoint(BEST_FILE, record)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +11,7 @@ from torch import Tensor
 from edge_fer.errors import ModelError
 from edge_fer.files import write_atomic
 from edge_fer.train.checkpoint import write_tensors
+from edge_fer.train.config import Stage
 
 
 @dataclass(kw_only=True)
@@ -40,6 +41,25 @@ class Progress:
         """Forgets what schedule and patience remember."""
         self.stage, self.stage_start, self.best_monitor = stage, self.epoch, -math.inf
         self.epochs_since_best = self.epochs_since_cut = self.cuts = 0
+
+    def is_over(self, stage: Stage) -> bool:
+        """Whether the stage that the run is in has had its epochs, or its patience."""
+        tired = stage.patience and self.epochs_since_best >= stage.patience
+        return bool(tired) or self.epoch - self.stage_start >= stage.epochs
+
+    def judged(self, stage: Stage, monitor: float) -> "Progress":
+        """Returns the progress after an epoch that ``monitor`` judges; more of it is better."""
+        better = monitor > self.best_monitor
+        since_cut, cuts = 0 if better else self.epochs_since_cut + 1, self.cuts
+        if stage.schedule == "plateau" and since_cut >= stage.decay_epochs:
+            since_cut, cuts = 0, cuts + 1
+        return replace(
+            self,
+            best_monitor=max(monitor, self.best_monitor),
+            epochs_since_best=0 if better else self.epochs_since_best + 1,
+            epochs_since_cut=since_cut,
+            cuts=cuts,
+        )
 
     def start_epoch(self, epoch: int) -> None:
         """Clears the sums."""
