@@ -15,7 +15,7 @@ def bundles_table() -> str:
     heads = ["bundle", "classes", "parameters", "MACs M", "TFLite KB", "ONNX KB"]
     rows = []
     for name in (*SHIPPED, EIGHT):
-        manifest = json.loads((BUNDLES / name / "manifest.json").read_text())
+        manifest = _manifest(name)
         counts = [str(len(manifest["labels"])), f"{manifest['params']:,}"]
         sizes = [
             f"{1000 * _sizes_mb(name)[f'model.int8.{kind}']:.0f}" for kind in ("tflite", "onnx")
@@ -103,8 +103,17 @@ def _bundle_results(name: str) -> list[dict[str, Any]]:
 
 
 def _sizes_mb(name: str) -> dict[str, float]:
-    files = json.loads((BUNDLES / name / "manifest.json").read_text())["files"]
-    return {one["file"]: one["size_mb"] for one in files}
+    return {one["file"]: one["size_mb"] for one in _manifest(name)["files"]}
+
+
+def params_of(name: str) -> int:
+    """Returns how many parameters a shipped bundle has."""
+    return int(_manifest(name)["params"])
+
+
+def _manifest(name: str) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((BUNDLES / name / "manifest.json").read_text())
+    return manifest
 
 
 def _tflite(name: str) -> dict[str, Any]:

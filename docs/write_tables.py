@@ -27,7 +27,7 @@ MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def latency_table() -> str:
-    """One line per file, engine and thread count, from every benchmark in the results."""
+    """One line per file, engine and thread count, of every benchmark of networks that ship."""
     return "\n".join(_latency_of(path) for path in sorted(RESULTS.glob("bench_*.json")))
 
 
@@ -43,6 +43,7 @@ def _latency_of(path: Path) -> str:
         + [f"{row[key]:.3f}" for key in ("cpu_ms", "size_mb", "arena_mb")]
         + [f"{row['rss_mb']:.0f}"]
         for row in document["rows"]
+        if row["params"] == bundle_tables.params_of(row["file"].partition("/")[0])
     ]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     load = f"load {machine['load_before']:.1f} before the start"
@@ -131,7 +132,8 @@ def _int8_row(
 
 def _latency_ratios() -> dict[tuple[str, str], float]:
     """Returns INT8's p50 over float's by network and format, on LiteRT and ONNX Runtime."""
-    rows = json.loads(newest("int8").read_text())["rows"]
+    documents = (json.loads(path.read_text()) for path in sorted(RESULTS.glob("int8_*.json")))
+    rows = [row for document in documents for row in document["rows"]]
     wanted = {("litert", "tflite"), ("onnxruntime", "onnx")}
     found: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:

@@ -75,6 +75,7 @@ class StaticOnnx:
             _quantize_ends(quantized, self._ranges, onnx)
             _keep_apart(quantized, self._prepared, kept, self._ranges, onnx)
             _make_io_integer(quantized, onnx)
+            _share_constants(quantized.graph)
             _shorten_names(quantized.graph)
             return bytes(quantized.SerializeToString())
 
@@ -262,6 +263,20 @@ def _rename(graph: Any, old: str, new: str, *, removed: Any) -> None:
         if node is not removed:
             node.input[:] = [new if name == old else name for name in node.input]
             node.output[:] = [new if name == old else name for name in node.output]
+
+
+def _share_constants(graph: Any) -> None:
+    """Keeps one of each constant: every layer has its own zero points, most of them zeros."""
+    first: dict[bytes, str] = {}
+    shared: dict[str, str] = {}
+    for tensor in list(graph.initializer):
+        name, tensor.name = tensor.name, ""
+        shared[name] = first.setdefault(tensor.SerializeToString(deterministic=True), name)
+        tensor.name = name
+        if shared[name] != name:
+            graph.initializer.remove(tensor)
+    for node in graph.node:
+        node.input[:] = [shared.get(name, name) for name in node.input]
 
 
 def _shorten_names(graph: Any) -> None:

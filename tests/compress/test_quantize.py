@@ -54,6 +54,14 @@ def test_onnx_keeps_the_names_of_layers_and_shortens_the_others(artifacts):
     assert max(map(len, added)) <= 2
 
 
+def test_onnx_keeps_each_constant_once(artifacts):
+    tensors = onnx.load_from_string(artifacts["int8.onnx"]).graph.initializer
+    names = [tensor.name for tensor in tensors]
+    for tensor in tensors:
+        tensor.name = ""
+    assert len(set(names)) == len(names) == len({one.SerializeToString() for one in tensors})
+
+
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
 def test_the_same_face_gives_nearly_the_same_probabilities(
     network, artifacts, calibration_NHW, format_
