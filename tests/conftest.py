@@ -1,6 +1,7 @@
 """Fixtures: real data where it is, generated data everywhere."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from edge_fer.resources import find_resource
 
 os.environ.setdefault("TORCH_EXTENSIONS_DIR", "/tmp/edge-fer-torch-extensions")
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
