@@ -246,6 +246,16 @@ def test_what_cannot_be_done_is_one_line(refusal, tiny_fer2013, checkpoint, opti
     assert words in refusal(checkpoint, "--data", f"fer2013:{tiny_fer2013}", *options)
 
 
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_a_bundle_that_ships_is_found_by_name_and_never_rewritten(
+    document, refusal, tiny_fer2013, name
+):
+    data = ("--data", f"fer2013:{tiny_fer2013}", "--split", "PublicTest")
+    assert {result["model"] for result in document(name, *data)["results"]} == {name}
+    assert "what ships is not rewritten" in refusal(name, *data, "--fit-temperature")
+    assert "nor a shipped bundle" in refusal("bases", *data)
+
+
 def test_a_dataset_of_other_classes_is_one_line(refusal, eight, checkpoint, tmp_path):
     for label in ("anger", "Happiness", *EIGHT[1:3], *EIGHT[4:6]):
         shutil.rmtree(tmp_path / "faces" / label)

@@ -1,7 +1,7 @@
 """What is evaluated: a checkpoint through torch, or an artifact of a bundle through an engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from edge_fer.bundle import Bundle, ModelFile
 from edge_fer.errors import ModelError
 from edge_fer.evaluate.predict import engine_logits, torch_logits
 from edge_fer.evaluate.temperature import temperature_of
+from edge_fer.resources import find_resource
 from edge_fer.runtime.engines import ENGINE_FORMATS, installed_engines, load_engine
 
 
@@ -52,15 +53,18 @@ class Candidate:
 def candidates_of(model: Path) -> list[Candidate]:
     """Loads ``*.safetensors`` for torch, or every file of a bundle for every engine installed.
 
+    Args:
+        model: A path; what is none may be the name of a bundle that ships.
+
     Raises:
-        ModelError: There is no such model, it is damaged, or no engine here reads any of its files.
+        EdgeFerError: There is no such model, it is damaged, or no engine here reads its files.
     """
     if model.suffix == ".safetensors":
         return [_of_checkpoint(model)]
-    bundle = Bundle.load(model)
+    bundle = Bundle.load(model if model.exists() else find_resource("bundle", str(model)))
     bundle.require("classify")
     candidates = [
-        _of_file(bundle, model_file, engine)
+        replace(_of_file(bundle, model_file, engine), model=model)
         for model_file in bundle.manifest.files
         for engine in installed_engines()
         if ENGINE_FORMATS[engine] == model_file.format

@@ -75,7 +75,9 @@ def store_class_scaling(
 
 
 def require_writable(model: Path) -> None:
-    """Raises ``OutputError`` for a bundle in a ``.tar``, which is never rewritten."""
+    """Raises ``OutputError`` for what is never rewritten: a ``.tar``, a bundle that ships."""
+    if not model.exists():
+        raise OutputError(f"{model}: no such checkpoint or bundle; what ships is not rewritten")
     if model.suffix != ".safetensors" and model.is_file():
         raise OutputError(f"{model}: nothing fitted is written into a .tar; unpack it first")
 
