@@ -1,7 +1,7 @@
 """What is evaluated: a checkpoint through torch, or an artifact of a bundle through an engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def candidates_of(model: Path) -> list[Candidate]:
     bundle = Bundle.load(model if model.exists() else find_resource("bundle", str(model)))
     bundle.require("classify")
     candidates = [
-        replace(_of_file(bundle, model_file, engine), model=model)
+        _of_file(model, bundle, model_file, engine)
         for model_file in bundle.manifest.files
         for engine in installed_engines()
         if ENGINE_FORMATS[engine] == model_file.format
@@ -93,11 +93,11 @@ def _of_checkpoint(path: Path) -> Candidate:
     )
 
 
-def _of_file(bundle: Bundle, model_file: ModelFile, engine: str) -> Candidate:
+def _of_file(model: Path, bundle: Bundle, model_file: ModelFile, engine: str) -> Candidate:
     manifest = bundle.manifest
     loaded = load_engine(engine, bundle.contents[model_file.file], model_file.file)
     return Candidate(
-        model=bundle.path,
+        model=model,
         file=model_file.file,
         format=model_file.format,
         precision=model_file.precision,
