@@ -29,8 +29,8 @@ def voted_fer2013(tmp_path: Path) -> Path:
     return file
 
 
-def make_two(data: Path, out: Path) -> str:
-    command = ["make", "-j", "2", "-C", ZOO, "tiny", "small-ferplus"]
+def make_three(data: Path, out: Path) -> str:
+    command = ["make", "-j", "2", "-C", ZOO, "tiny", "base", "small-ferplus"]
     command += [f"DATA=fer2013:{data}", f"OUT={out}", f"EDGE_FER={sys.executable} -m edge_fer"]
     command += ["ARGS=--epochs 1 --batch-size 16 --threads 1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -39,18 +39,22 @@ def make_two(data: Path, out: Path) -> str:
 
 
 @pytest.mark.slow
-def test_two_are_cut_trained_fitted_and_quantized(voted_fer2013: Path, tmp_path: Path) -> None:
+def test_three_are_cut_trained_fitted_and_quantized(voted_fer2013: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    make_two(voted_fer2013, out)
-    tiny, voted = (Bundle.load(out / name).manifest for name in ("tiny", "small-ferplus"))
-    for manifest in (tiny, voted):
+    make_three(voted_fer2013, out)
+    tiny, base, voted = (
+        Bundle.load(out / name).manifest for name in ("tiny", "base", "small-ferplus")
+    )
+    for manifest in (tiny, base, voted):
         assert {one.file for one in manifest.files} == {"model.int8.tflite", "model.int8.onnx"}
         assert manifest.provenance["classes_fitted"]["n"] == 16
         assert manifest.temperature != 1.0
     assert max(one.size_mb for one in tiny.files) <= 0.1
     assert tiny.provenance["training"]["command"].count("--teacher") == 3
+    assert max(one.size_mb for one in base.files) <= 1.2
+    assert base.provenance["training"]["command"].count("--teacher") == 4
     assert voted.labels == EXPRESSIONS
     assert "ferplus" in voted.provenance["training"]["data"]
-    again = make_two(voted_fer2013, out)
+    again = make_three(voted_fer2013, out)
     assert "edge_fer train" not in again
     assert "edge_fer quantize" not in again
