@@ -1,7 +1,8 @@
 """What the detector's box costs the classifier: faces of a dataset pasted into photos of rooms.
 
     python benchmarks/detector_to_classifier.py --data fer2013:fer2013.npz --scenes DETECT_FOLDER \
-        --detectors edge-fer edge-fer:160 yunet:YUNET.onnx haar [--out FILE.json]
+        --detectors edge-fer edge-fer:160 yunet:YUNET.onnx haar --bundles small base \
+        [--out FILE.json]
 
 Every face of the split is enlarged to 96 to 240 pixels, turned by ``--turn`` degrees to either side
 by lot, and pasted, whole, into a photo without faces of the scenes' test part, 640x480; around it
@@ -36,7 +37,7 @@ from edge_fer.runtime.faces.tracking import overlap
 from edge_fer.runtime.recognizer import DEFAULT_BUNDLE
 from edge_fer.telemetry import load_1min, machine
 
-SCHEMA = "edge-fer/detector-to-classifier/1"
+SCHEMA = "edge-fer/detector-to-classifier/2"
 SIZE = (640, 480)
 SMALLEST_PX, LARGEST_PX = 96, 240
 #: Of a detection with what was pasted.
@@ -173,7 +174,8 @@ def line(row: dict[str, Any]) -> str:
     """Returns a row as text."""
     low, high = (100 * end for end in row["accuracy_difference_ci95"])
     return (
-        f"{row['detector']:<14} cut by {row['cut_by']:<4} x {row['crop_scale']:.2f}  "
+        f"{row['model']:<24} {row['detector']:<10} "
+        f"cut by {row['cut_by']:<4} x {row['crop_scale']:.2f}  "
         f"found {row['found']:6.1%}  "
         f"crop {row['accuracy_of_crop']:.2%}  cut {row['accuracy']:.2%}  "
         f"difference {100 * row['accuracy_difference']:+.2f} ({low:+.2f} .. {high:+.2f})  "
@@ -183,15 +185,17 @@ def line(row: dict[str, Any]) -> str:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Returns everything as one document."""
-    bundle = Bundle.load(find_resource("bundle", options.bundle))
-    classifier = Classifier(bundle, *choose_file(bundle, options.engine))
-    all_scenes, source = scenes(options, classifier)
-    measured = []
-    crop_scales = options.crop_scales or [classifier.preprocessing.crop_scale]
-    for spec in ("exact", *options.detectors):
-        for row in rows(spec, all_scenes, classifier, crop_scales):
-            measured.append(row)
-            sys.stdout.write(line(row))
+    measured: list[dict[str, Any]] = []
+    for name in options.bundles:
+        bundle = Bundle.load(find_resource("bundle", name))
+        classifier = Classifier(bundle, *choose_file(bundle, options.engine))
+        all_scenes, source = scenes(options, classifier)
+        crop_scales = options.crop_scales or [classifier.preprocessing.crop_scale]
+        head = {"model": f"{bundle.manifest.name}/{classifier.model_file.file}"}
+        for spec in ("exact", *options.detectors):
+            for row in rows(spec, all_scenes, classifier, crop_scales):
+                measured.append(head | row)
+                sys.stdout.write(line(measured[-1]))
     return {
         "schema": SCHEMA,
         "command": " ".join(["python", *sys.argv]),
@@ -202,7 +206,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "turn_deg": options.turn,
         "size_px": [SMALLEST_PX, LARGEST_PX],
         "backgrounds": f"{', '.join(BACKGROUNDS)}, test part, {SIZE[0]}x{SIZE[1]}",
-        "model": f"{bundle.manifest.name}/{classifier.model_file.file}",
         "rows": measured,
     }
 
@@ -217,7 +220,7 @@ def main() -> None:
     parser.add_argument("--turn", type=float, default=0.0, help="degrees, 0 to 45")
     parser.add_argument("--detectors", nargs="+", default=["edge-fer"], help="as edge-fer run")
     parser.add_argument("--crop-scales", nargs="+", type=float, help="default: the bundle's")
-    parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="name or path")
+    parser.add_argument("--bundles", nargs="+", default=[DEFAULT_BUNDLE], help="names or paths")
     parser.add_argument("--engine", default="litert")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()

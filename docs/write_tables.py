@@ -171,6 +171,7 @@ def _boxes_table() -> str:
     document = json.loads(path.read_text())
     rows = [
         [
+            row["model"].partition("/")[0],
             row["detector"],
             row["cut_by"],
             f"{row['crop_scale']:g}",
@@ -183,8 +184,8 @@ def _boxes_table() -> str:
         ]
         for row in document["rows"]
     ]
-    heads = ["box of", "cut by", "crop scale", "found %", "n", "dataset's crop %", "box %"]
-    heads += ["points", "95 %"]
+    heads = ["bundle", "box of", "cut by", "crop scale", "found %", "n", "dataset's crop %"]
+    heads += ["box %", "points", "95 %"]
     return f"{_made(path, document)}\n\n{as_table(heads, rows)}"
 
 
