@@ -9,6 +9,7 @@ from edge_fer.evaluate.tables import (
     names_of,
     remarks,
     robustness_table,
+    subset_table,
     summary_table,
     temperature_table,
 )
@@ -20,6 +21,7 @@ def evaluation_tables(document: dict[str, Any]) -> None:
     first = document["results"][0]
     tables = (
         summary_table(document),
+        subset_table(document),
         class_table(first, names_of(document)[0]),
         robustness_table(first, names_of(document)[0]),
         comparison_table(document),

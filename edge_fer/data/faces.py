@@ -17,6 +17,7 @@ class Faces:
         label_names: The vocabulary.
         source: What was read, for metadata and messages, e.g. ``fer2013:PrivateTest``.
         names: Of the faces, as ``Item.name``; empty if the reader gave none.
+        tags: Of each face, as ``Item.tags``; empty if the reader gave none.
     """
 
     images_NHW: np.ndarray
@@ -24,17 +25,20 @@ class Faces:
     label_names: tuple[str, ...]
     source: str
     names: tuple[str, ...] = ()
+    tags: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images_NHW)
 
     def take(self, rows: np.ndarray) -> "Faces":
         """Returns the given rows (indices or a boolean mask) as a new set."""
+        places = np.arange(len(self))[rows]
         return replace(
             self,
             images_NHW=self.images_NHW[rows],
             labels_N=self.labels_N[rows],
-            names=tuple(np.array(self.names, object)[rows]) if self.names else (),
+            names=tuple(self.names[place] for place in places) if self.names else (),
+            tags=tuple(self.tags[place] for place in places) if self.tags else (),
         )
 
 

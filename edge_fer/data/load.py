@@ -73,6 +73,7 @@ def faces_named(dataset: Dataset, names: Collection[str], part: str) -> Faces:
         label_names=dataset.label_names,
         source=f"{dataset.name}:{part}",
         names=tuple(item.name for item in items),
+        tags=tuple(item.tags for item in items) if any(item.tags for item in items) else (),
     )
 
 

@@ -18,7 +18,7 @@ from edge_fer.evaluate.classes import SharedClasses, share_classes
 from edge_fer.evaluate.compare import comparison
 from edge_fer.evaluate.fitting import FITS, Measured
 from edge_fer.evaluate.labelled import Labelled, Selection, read_selection
-from edge_fer.evaluate.metrics import reliability_bins, report
+from edge_fer.evaluate.metrics import reliability_bins, report, subset_report
 from edge_fer.evaluate.predictions import FoldPredictions, databases_of
 from edge_fer.evaluate.robustness import Predict, robustness
 from edge_fer.evaluate.store import require_writable
@@ -104,7 +104,7 @@ def evaluate(request: Request, announce: Callable[[str], None] = lambda _: None)
             {
                 **candidate.head,
                 "temperature": candidate.temperature,
-                **_figures(said, measured.leaked_N),
+                **_figures(said, measured),
                 **curve,
             }
             for candidate, said, curve in zip(candidates, predictions, curves, strict=True)
@@ -162,13 +162,14 @@ def _predictions(logits_NK: np.ndarray, test: Labelled, faces: Faces) -> FoldPre
     )
 
 
-def _figures(predicted: FoldPredictions, leaked_N: np.ndarray | None) -> dict[str, Any]:
-    inputs = predicted.probabilities_NK, predicted.labels_N
-    unknown = {"accuracy_without_leaks": None, "n_without_leaks": None}
+def _figures(predicted: FoldPredictions, measured: Measured) -> dict[str, Any]:
+    inputs = probabilities_NK, labels_N = predicted.probabilities_NK, predicted.labels_N
+    correct_N = probabilities_NK.argmax(1) == labels_N
+    subsets = subset_report(correct_N, measured.faces.tags, measured.leaked_N)
     return {
-        **report(*inputs, predicted.label_names, leaked_N),
-        **(unknown if leaked_N is None else {}),
+        **report(*inputs, predicted.label_names, measured.leaked_N),
         "reliability": reliability_bins(*inputs),
+        **({"subsets": subsets} if subsets else {}),
     }
 
 

@@ -66,10 +66,12 @@ def report(
         probabilities_NK: float ``[N, K]``.
         labels_N: int ``[N]``.
         label_names: Vocabulary, in output order.
-        leaked_N: bool ``[N]``, True where an image also occurs in the training split.
+        leaked_N: bool ``[N]``, True where an image also occurs in the training split; None if that
+            is not known.
 
     Returns:
-        ``n``, ``accuracy``, ``accuracy_ci95``, ``accuracy_without_leaks``, ``n_without_leaks``,
+        ``n``, ``accuracy``, ``accuracy_ci95``, ``accuracy_without_leaks`` and ``n_without_leaks``
+        (None if not known),
         ``uar`` and ``uf1`` (mean recall and mean F1 of the classes present), ``ece``, ``per_class``
         and ``confusion``.
     """
@@ -77,19 +79,51 @@ def report(
     correct_N = predicted_N == labels_N
     matrix = confusion_matrix(labels_N, predicted_N, len(label_names))
     per_class = {name: _class_figures(matrix, k) for k, name in enumerate(label_names)}
-    kept_N = np.ones(len(labels_N), bool) if leaked_N is None else ~leaked_N
     return {
-        "n": len(labels_N),
-        "accuracy": float(correct_N.mean()),
-        "accuracy_ci95": list(wilson_interval(int(correct_N.sum()), len(labels_N))),
-        "accuracy_without_leaks": float(correct_N[kept_N].mean()) if kept_N.any() else None,
-        "n_without_leaks": int(kept_N.sum()),
+        **_accuracy(correct_N, leaked_N),
         "uar": _mean_of_present(per_class, "recall"),
         "uf1": _mean_of_present(per_class, "f1"),
         "ece": expected_calibration_error(probabilities_NK, labels_N),
         "per_class": per_class,
         "confusion": matrix.tolist(),
     }
+
+
+def subset_report(
+    correct_N: np.ndarray,
+    tags: Sequence[Sequence[str]],
+    leaked_N: np.ndarray | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Accuracy on the faces of each tag, in order of the tags' names.
+
+    Args:
+        correct_N: bool ``[N]``.
+        tags: Of each of the N faces; empty if none has any.
+        leaked_N: As for ``report``.
+
+    Returns:
+        For each tag ``n``, ``accuracy``, ``accuracy_ci95``, ``accuracy_without_leaks`` and
+        ``n_without_leaks``.
+    """
+    subsets = {}
+    for tag in sorted({tag for of_face in tags for tag in of_face}):
+        tagged_N = np.array([tag in of_face for of_face in tags])
+        leaked = None if leaked_N is None else leaked_N[tagged_N]
+        subsets[tag] = _accuracy(correct_N[tagged_N], leaked)
+    return subsets
+
+
+def _accuracy(correct_N: np.ndarray, leaked_N: np.ndarray | None) -> dict[str, Any]:
+    figures = {
+        "n": len(correct_N),
+        "accuracy": float(correct_N.mean()),
+        "accuracy_ci95": list(wilson_interval(int(correct_N.sum()), len(correct_N))),
+    }
+    if leaked_N is None:
+        return {**figures, "accuracy_without_leaks": None, "n_without_leaks": None}
+    fresh_N = correct_N[~leaked_N]
+    accuracy = float(fresh_N.mean()) if len(fresh_N) else None
+    return {**figures, "accuracy_without_leaks": accuracy, "n_without_leaks": len(fresh_N)}
 
 
 def _mean_of_present(per_class: dict[str, dict[str, Any]], key: str) -> float:

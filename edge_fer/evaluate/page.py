@@ -13,6 +13,7 @@ from edge_fer.evaluate.tables import (
     names_of,
     remarks,
     robustness_table,
+    subset_table,
     summary_table,
     temperature_table,
     title_of,
@@ -106,12 +107,13 @@ def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     yield Section(
         title="Summary", texts=tuple(remarks(document)), tables=(summary_table(document),)
     )
-    for title, fitted in (
+    for title, table in (
+        ("Subsets", subset_table(document)),
         ("Classes", classes_table(document)),
         ("Temperature", temperature_table(document)),
     ):
-        if fitted:
-            yield Section(title=title, tables=(fitted,))
+        if table:
+            yield Section(title=title, tables=(table,))
     compared = comparison_table(document)
     if compared:
         method = document["comparisons"][0]["interval_method"]

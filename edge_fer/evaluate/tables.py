@@ -65,6 +65,25 @@ def class_table(result: Mapping[str, Any], name: str) -> Table:
     return Table(title=f"per class, {name}, {result['engine']}", heads=heads, rows=rows)
 
 
+def subset_table(document: Mapping[str, Any]) -> Table | None:
+    """Returns a line per model, engine and tag of the faces, or ``None`` if they have no tags."""
+    rows = tuple(
+        (
+            name,
+            result["engine"],
+            tag,
+            str(figures["n"]),
+            percent(figures["accuracy"]),
+            interval(figures["accuracy_ci95"]),
+            percent(figures["accuracy_without_leaks"]),
+        )
+        for name, result in zip(names_of(document), document["results"], strict=True)
+        for tag, figures in result.get("subsets", {}).items()
+    )
+    heads = ("file", "engine", "faces", "n", "accuracy %", "95 %", "without leaks %")
+    return Table(title="faces with a tag", heads=heads, rows=rows) if rows else None
+
+
 def comparison_table(document: Mapping[str, Any]) -> Table | None:
     """Returns a line per comparison with the first result, or ``None`` if there is only one."""
     comparisons = document["comparisons"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,15 @@ def test_take_selects_by_index_and_by_mask():
     assert by_index.images_NHW[:, 0, 0].tolist() == [30, 10]
     assert by_index.labels_N.tolist() == [0, 0]
     assert by_mask.images_NHW[:, 0, 0].tolist() == [20]
+
+
+def test_take_keeps_names_and_tags_with_their_faces():
+    named = replace(
+        faces([10, 20, 30], [0, 1, 0]), names=("a", "b", "c"), tags=((), ("pose-30",), ("nir",))
+    )
+    by_index, by_mask = named.take(np.array([2, 1])), named.take(np.array([False, True, False]))
+    assert (by_index.names, by_index.tags) == (("c", "b"), (("nir",), ("pose-30",)))
+    assert (by_mask.names, by_mask.tags) == (("b",), (("pose-30",),))
 
 
 def test_unlabelled_faces_are_counted_and_refused():

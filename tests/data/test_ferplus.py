@@ -110,14 +110,31 @@ def test_a_row_of_bad_votes_is_a_problem_and_moves_no_other(lines):
     assert "fer2013new.csv:3: neutral is -1" in dataset.problems[1]
 
 
+@pytest.mark.parametrize(
+    ("votes", "tags"),
+    [
+        ([0, 6, 4, 0, 0, 0, 0, 0, 0, 0], ("majority",)),
+        ([5, 0, 0, 5, 0, 0, 0, 0, 0, 0], ()),
+        ([5, 0, 0, 4, 1, 0, 0, 0, 0, 0], ("majority",)),
+        ([4, 1, 1, 1, 1, 1, 1, 0, 0, 0], ("majority",)),
+        ([4, 0, 0, 2, 0, 0, 0, 0, 2, 0], ()),
+        ([1, 0, 0, 0, 0, 0, 0, 0, 0, 0], ()),
+    ],
+)
+def test_a_majority_is_more_than_half_of_the_votes_that_are_not_alone(lines, votes, tags):
+    votes_csv(lines, [votes])
+    (item,) = read_ferplus(images_csv(lines, 1)).items
+    assert item.tags == tags
+
+
 def test_hard_faces_are_tagged_and_unknown_ones_on_a_list_counted(lines):
     votes_csv(lines)
     lines("jianfei_occlusion_list.txt", "3_fer0000000.png", "4_fer0000002.png", "0_fer0000099.png")
     lines("pose_30_ferplus_list.txt", "3/fer0000002.jpg")
     dataset = read_ferplus(images_csv(lines))
     assert [item.tags for item in dataset.items[:3]] == [
-        ("occlusion",),
-        ("occlusion", "pose-30"),
+        ("majority", "occlusion"),
+        ("majority", "occlusion", "pose-30"),
         (),
     ]
     assert dataset.problems[-1].startswith("list occlusion: 1 images are not in the dataset")
@@ -169,6 +186,8 @@ def test_the_real_labels_agree_with_fer2013_row_by_row(fer2013_file):
     dataset = read_ferplus(fer2013_file)
     splits = [item.split for item in dataset.items]
     assert [splits.count(split) for split in SPLITS] == [28_389, 3_553, 3_546]
+    agreed = [item.split for item in dataset.items if "majority" in item.tags]
+    assert [agreed.count(split) for split in SPLITS] == [25_060, 3_199, 3_153]
     with np.load(fer2013_file) as arrays:
         own = [FER2013_LABELS[label] for label in arrays["labels"]]
     same = [own[int(item.name[:7])] == EXPRESSIONS[item.label] for item in dataset.items]

@@ -19,8 +19,9 @@ SELF = f"{sys.executable} -m edge_fer "
 
 @pytest.fixture
 def workplace(tmp_path: Path, tiny_fer2013: Path, astronaut: Path, shipped_bundle: Path) -> Path:
-    """What the pages assume: a dataset, a photo, a clip, a trained run, a bundle and a model."""
+    """What the pages assume: two datasets, a photo, a clip, a trained run, a bundle and a model."""
     assert tiny_fer2013 == tmp_path / "fer2013.csv"
+    _write_votes(tmp_path / "fer2013new.csv", len(tiny_fer2013.read_text().splitlines()) - 1)
     photo = cv2.imread(str(astronaut))
     cv2.imwrite(str(tmp_path / "photo.jpg"), photo)
     codec = cv2.VideoWriter.fourcc(*"MJPG")
@@ -36,6 +37,16 @@ def workplace(tmp_path: Path, tiny_fer2013: Path, astronaut: Path, shipped_bundl
     shutil.copytree(shipped_bundle, tmp_path / "arch-1-bundle")
     shutil.copy(shipped_bundle / "model.int8.tflite", tmp_path / "model.tflite")
     return tmp_path
+
+
+def _write_votes(file: Path, count: int) -> None:
+    """FERPlus: all ten annotators of a face agree, on one class after the other."""
+    names = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    rows = (
+        f"Training,fer{row:07d}.png,{','.join('10' if k == row % 8 else '0' for k in range(10))}"
+        for row in range(count)
+    )
+    file.write_text("\n".join((f"Usage,Image name,{names}", *rows)) + "\n")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from edge_fer.evaluate.evaluate import Request, evaluate
 from edge_fer.evaluate.labelled import Selection, read_labelled
 from edge_fer.evaluate.predict import engine_logits, torch_logits
 from edge_fer.evaluate.store import store_temperature
+from edge_fer.evaluate.tables import subset_table
 from edge_fer.labels import FER2013_LABELS
 from edge_fer.models import build_model
 from edge_fer.preprocess import Preprocessing, normalise
@@ -83,6 +85,24 @@ def test_a_checkpoint_is_evaluated_through_torch(checkpoint, tiny_fer2013):
     (result,) = evaluated(checkpoint, data=f"fer2013:{tiny_fer2013}")["results"]
     assert set(result) >= KEYS
     assert (result["engine"], result["precision"], result["n"]) == ("torch", "fp32", 16)
+
+
+def test_faces_with_a_tag_are_also_measured_by_themselves(trained_checkpoint, tmp_path):
+    for split in ("train", "test"):
+        for label, name in enumerate(FER2013_LABELS):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            cv2.imwrite(
+                str(folder / f"{split}_{label:04d}.png"), np.full((48, 48), 9 * label, np.uint8)
+            )
+    (tmp_path / "val_raf_db_list_45.txt").write_text("0/test_0000.jpg\n3/test_0003.jpg\n")
+    document = evaluated(trained_checkpoint, data=f"raf-db:{tmp_path}", split="test")
+    (result,) = document["results"]
+    pose = result["subsets"]["pose-45"]
+    assert (result["n"], pose["n"], pose["n_without_leaks"]) == (7, 2, 0)
+    labels, said = zip(*((k, row) for k, row in enumerate(result["confusion"])), strict=True)
+    assert pose["accuracy"] == sum(said[k][labels[k]] for k in (0, 3)) / 2
+    assert subset_table(document).rows[-1][2:4] == ("pose-45", "2")
 
 
 def test_float_and_int8_of_a_bundle_are_compared(bundle_dir, tiny_fer2013):

@@ -8,6 +8,7 @@ from edge_fer.evaluate.metrics import (
     expected_calibration_error,
     reliability_bins,
     report,
+    subset_report,
     wilson_interval,
 )
 
@@ -171,7 +172,23 @@ def test_a_split_of_leaks_only_has_no_accuracy_without_them(hand_made):
     assert figures["n_without_leaks"] == 0
 
 
-def test_without_knowledge_of_leaks_all_faces_count(hand_made):
+def test_without_knowledge_of_leaks_nothing_is_said_of_them(hand_made):
     figures = report(*hand_made)
-    assert figures["accuracy_without_leaks"] == figures["accuracy"]
-    assert figures["n_without_leaks"] == 6
+    assert (figures["accuracy_without_leaks"], figures["n_without_leaks"]) == (None, None)
+
+
+def test_each_tag_has_the_accuracy_of_its_faces():
+    correct_N = np.array([True, False, True, True])
+    tags = [("pose-30", "occlusion"), ("pose-30",), (), ("pose-30",)]
+    subsets = subset_report(correct_N, tags, np.array([True, False, False, False]))
+    assert list(subsets) == ["occlusion", "pose-30"]
+    assert subsets["pose-30"]["n"] == 3
+    assert subsets["pose-30"]["accuracy"] == pytest.approx(2 / 3)
+    assert tuple(subsets["pose-30"]["accuracy_ci95"]) == wilson_interval(2, 3)
+    assert subsets["pose-30"]["accuracy_without_leaks"] == pytest.approx(1 / 2)
+    assert subsets["pose-30"]["n_without_leaks"] == 2
+    assert subsets["occlusion"]["accuracy_without_leaks"] is None
+
+
+def test_faces_without_tags_have_no_subsets():
+    assert subset_report(np.array([True, False]), ()) == {}

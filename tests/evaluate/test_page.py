@@ -14,6 +14,7 @@ from edge_fer.evaluate.tables import (
     comparison_table,
     names_of,
     remarks,
+    subset_table,
     summary_table,
     temperature_table,
 )
@@ -109,6 +110,17 @@ def test_tables_have_a_cell_for_every_head(document):
         assert table.rows
         assert all(len(row) == len(table.heads) for row in table.rows)
     assert temperature_table(document) is None
+
+
+def test_faces_with_tags_are_a_table_of_the_page(document):
+    assert subset_table(document) is None
+    first, second = document["results"]
+    tagged = {"occlusion": {**first, "n": 7}, "pose-30": {**first, "n": 11}}
+    tagged_document = {**document, "results": [{**first, "subsets": tagged}, second]}
+    table = subset_table(tagged_document)
+    assert [row[2:4] for row in table.rows] == [("occlusion", "7"), ("pose-30", "11")]
+    assert all(len(row) == len(table.heads) for row in table.rows)
+    assert "Subsets" in evaluation_page(tagged_document)
 
 
 def test_remarks_say_what_is_missing_and_what_is_doubtful(document):
