@@ -7,7 +7,7 @@ JOBS ?= 2
 # Where to take torch from; https://download.pytorch.org/whl/cpu spares the CUDA packages.
 TORCH_INDEX ?=
 PHOTO = $(shell $(BIN)/python -c "import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / 'data/astronaut.png')")
-CHECKPOINT := benchmarks/training/resnet-small/best.safetensors
+CHECKPOINT := benchmarks/training/resnet-small-stride-1/best.safetensors
 # Torch's tests and converters are faster on one thread than on two that compete.
 export OMP_NUM_THREADS ?= 1
 

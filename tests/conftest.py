@@ -53,7 +53,7 @@ def shipped_bundle() -> Path:
 @pytest.fixture(scope="session")
 def shipped_checkpoint() -> Path:
     """What the shipped bundle was made of."""
-    return Path(__file__).parents[1] / "benchmarks/training/resnet-small/best.safetensors"
+    return Path(__file__).parents[1] / "benchmarks/training/resnet-small-stride-1/best.safetensors"
 
 
 @pytest.fixture(scope="session")

@@ -47,14 +47,17 @@ def test_three_are_cut_trained_fitted_and_quantized(voted_fer2013: Path, tmp_pat
     )
     for manifest in (tiny, base, voted):
         assert {one.file for one in manifest.files} == {"model.int8.tflite", "model.int8.onnx"}
-        assert manifest.provenance["classes_fitted"]["n"] == 16
+        assert manifest.provenance["temperature_fitted"]["n"] == 16
         assert manifest.temperature != 1.0
+    assert tiny.provenance["classes_fitted"]["n"] == 16
+    assert "classes_fitted" not in voted.provenance
     assert max(one.size_mb for one in tiny.files) <= 0.1
     assert tiny.provenance["training"]["command"].count("--teacher") == 3
     assert max(one.size_mb for one in base.files) <= 1.2
     assert base.provenance["training"]["command"].count("--teacher") == 4
     assert voted.labels == EXPRESSIONS
     assert "ferplus" in voted.provenance["training"]["data"]
+    assert voted.provenance["training"]["command"].count("--teacher") == 1
     again = make_three(voted_fer2013, out)
     assert "edge_fer train" not in again
     assert "edge_fer quantize" not in again
