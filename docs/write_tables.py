@@ -91,9 +91,9 @@ def int8_table() -> str:
     """One line per quantized file of every network that was trained and quantized."""
     heads = ["network", "recipe", "file", "MB", "of float", "float %", "INT8 %", "drop, points"]
     heads += ["95 %", "other label %", "latency, INT8 / float"]
-    ratios = _latency_ratios()
+    p50_ms = _latencies()
     rows = [
-        _int8_row(path.stem.partition("_")[2], document["recipe"]["name"], pair, ratios)
+        _int8_row(path.stem.partition("_")[2], document["recipe"]["name"], pair, p50_ms)
         for path in sorted(RESULTS.glob("quantize_*.json"))
         for document in [json.loads(path.read_text())]
         for pair in _pairs(document["rows"])
@@ -111,10 +111,11 @@ def _int8_row(
     name: str,
     recipe: str,
     pair: tuple[dict[str, Any], dict[str, Any]],
-    ratios: dict[tuple[str, str], float],
+    p50_ms: dict[tuple[str, float], float],
 ) -> list[str]:
     twin, row = pair
     cost = row["against_float"]
+    float_ms, int8_ms = (p50_ms[f"{name}/{one['file']}", one["size_mb"]] for one in pair)
     return [
         name,
         recipe,
@@ -126,21 +127,20 @@ def _int8_row(
         f"{cost['drop_pt']:+.2f}",
         " .. ".join(f"{bound:+.2f}" for bound in cost["drop_ci95_pt"]),
         f"{cost['flips_percent']:.2f}",
-        f"{ratios[name, row['format']]:.2f}",
+        f"{int8_ms / float_ms:.2f}",
     ]
 
 
-def _latency_ratios() -> dict[tuple[str, str], float]:
-    """Returns INT8's p50 over float's by network and format, on LiteRT and ONNX Runtime."""
-    documents = (json.loads(path.read_text()) for path in sorted(RESULTS.glob("int8_*.json")))
-    rows = [row for document in documents for row in document["rows"]]
+def _latencies() -> dict[tuple[str, float], float]:
+    """Returns p50 by file and size, which tells networks of one name apart, on LiteRT and ORT."""
+    documents = (json.loads(path.read_text()) for path in RESULTS.glob("int8_*.json"))
     wanted = {("litert", "tflite"), ("onnxruntime", "onnx")}
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for row in rows:
-        if (row["engine"], row["format"]) in wanted:
-            times = found.setdefault((row["file"].partition("/")[0], row["format"]), {})
-            times[row["precision"]] = row["p50_ms"]
-    return {key: times["int8"] / times["fp32"] for key, times in found.items()}
+    return {
+        (row["file"], row["size_mb"]): row["p50_ms"]
+        for document in documents
+        for row in document["rows"]
+        if (row["engine"], row["format"]) in wanted
+    }
 
 
 def detector_table() -> str:
