@@ -14,7 +14,7 @@ _ALIGNMENT = 16
 
 
 def shorten_names(content: bytes) -> bytes:
-    """Returns the file with its tensors named by their modules alone, e.g. ``stem/Conv2d_0``.
+    """Returns the file with its tensors named as torch names their modules, e.g. ``stem.0.1``.
 
     Names that are not of litert-torch's making stay as they are; all stay different.
     """
@@ -32,11 +32,17 @@ def share_vectors(content: bytes) -> bytes:
 
 
 def _short(name: str) -> str:
-    """The first of the modules that were fused, without its wrappers and its Python packages."""
+    """The path of the first of the modules that were fused.
+
+    A list of modules is not on it; the number of a module in one keeps the class, ``Cell_2``.
+    """
     if not name.startswith(_WRAPPER):
         return name
     modules = [part.rpartition(".")[2] for part in name.partition(";")[0].split("/")[2:]]
-    return "/".join(modules) or "output"
+    path = [module.lstrip("_").partition("_")[2] or module for module in modules]
+    if path and path[0].isdigit():
+        path[0] = modules[0]
+    return ".".join(path) or "output"
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -52,8 +52,22 @@ class BasicBlock(nn.Module):
         return out_NCHW
 
 
+def _check_stages(
+    widths: Sequence[int], blocks: Sequence[int], strides: Sequence[int], full_stages: int
+) -> None:
+    """Refuses stages that do not fit each other; the first of the strides is the stem's."""
+    if not {*strides} <= {1, 2}:
+        raise ModelError(f"resnet: a stride is 1 or 2, which not all are of {list(strides)}")
+    if len(widths) != len(blocks) or not widths or min((*widths, *blocks)) < 1:
+        raise ModelError(f"resnet: widths {list(widths)} and blocks {list(blocks)} do not fit")
+    if len(strides) - 1 != len(widths):
+        raise ModelError(f"resnet: {len(strides) - 1} strides for {len(widths)} stages")
+    if not 0 <= full_stages <= len(widths):
+        raise ModelError(f"resnet: no stage {full_stages} among {len(widths)}")
+
+
 class ResNet(nn.Module):
-    """A stem, stages of basic blocks (stride 2 from the second on), a linear head.
+    """A stem, stages of basic blocks, a linear head.
 
     Input ``x_NCHW`` float32 ``[N, in_channels, 48, 48]``; output ``logits_NK`` float32 ``[N, K]``.
 
@@ -66,6 +80,8 @@ class ResNet(nn.Module):
         separable_from: The first stage, from 0, whose convolutions are depthwise separable: the
             widest stages hold most parameters, and their depthwise convolutions cost little time.
         stem_stride: 2, or 1 to look at every pixel in the first stage too.
+        strides: 1 or 2 for each stage, its first block's; without them 2 from the second stage on.
+            A stage that keeps its size costs time, not parameters.
 
     Raises:
         ModelError: Arguments that no network can be built from.
@@ -80,24 +96,20 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
         separable_from: int | None = None,
         stem_stride: int = 2,
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         check_arguments(num_classes, in_channels)
-        if stem_stride not in (1, 2):
-            raise ModelError(f"resnet: a stem's stride is 1 or 2, not {stem_stride}")
-        if len(widths) != len(blocks) or not widths or min((*widths, *blocks)) < 1:
-            raise ModelError(f"resnet: widths {list(widths)} and blocks {list(blocks)} do not fit")
+        strides = strides or [1, *[2] * (len(widths) - 1)]
         full_stages = len(widths) if separable_from is None else separable_from
-        if not 0 <= full_stages <= len(widths):
-            raise ModelError(f"resnet: no stage {separable_from} among {len(widths)}")
+        _check_stages(widths, blocks, [stem_stride, *strides], full_stages)
         self.stem = nn.Sequential(_conv_bn(in_channels, widths[0], 3, stem_stride), nn.ReLU())
         layers: list[nn.Module] = []
         channels = widths[0]
-        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-            for index in range(count):
-                stride = 2 if stage > 0 and index == 0 else 1
-                separable = stage >= full_stages
-                layers.append(BasicBlock(channels, width, stride, separable=separable))
+        for stage, (width, stride) in enumerate(zip(widths, strides, strict=True)):
+            separable = stage >= full_stages
+            for first in (stride, *[1] * (blocks[stage] - 1)):
+                layers.append(BasicBlock(channels, width, first, separable=separable))
                 channels = width
         self.trunk = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)

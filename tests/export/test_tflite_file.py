@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_fer.compress.quantize_tflite import quantize_tflite
 from edge_fer.export.tflite import export_tflite
-from edge_fer.export.tflite_file import _unique, share_vectors, shorten_names
+from edge_fer.export.tflite_file import _short, _unique, share_vectors, shorten_names
 from edge_fer.models import build_model
 from edge_fer.runtime.engines import load_engine
 
@@ -36,12 +36,28 @@ def answer(content: bytes) -> np.ndarray:
     return np.array(engine(x.astype(engine.input.dtype)))
 
 
-def test_names_are_the_modules_alone(float_file):
+def test_names_are_those_of_the_modules(float_file):
+    modules = {name for name, _ in build_model("arch-1", num_classes=7).named_modules()}
     names = [tensor.name.decode() for tensor in tensors_of(float_file)]
     assert len(set(names)) == len(names)
-    assert "Sequential_stem/ReLU_2" in names
-    assert not any("torch" in name or ";" in name for name in names)
+    others = {name.partition(":")[0] for name in names} - modules
+    assert "stem.2" in names
+    assert all(name.startswith(("arith.", "serving_default_", "output")) for name in others)
     assert shorten_names(float_file) == float_file
+
+
+@pytest.mark.parametrize(
+    ("modules", "short"),
+    [
+        (("torch.nn.Sequential_stem", "torch.nn.ReLU_2"), "stem.2"),
+        (("a.models.Cell_4", "a.models._Branch_input_0", "torch.nn.ReLU_3"), "Cell_4.input_0.3"),
+        (("a.models.Block",), "Block"),
+        ((), "output"),
+    ],
+)
+def test_a_name_is_the_path_of_the_first_of_the_fused_modules(modules, short):
+    path = "/".join(("litert_torch.a.Wrapper", "a.models.Network_wrapped", *modules))
+    assert _short(f"{path};{path}/torch.nn.Conv2d_9;") == short
 
 
 def test_equal_vectors_are_stored_once(int8_file):

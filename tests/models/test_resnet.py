@@ -13,14 +13,21 @@ def convolutions(block):
     return [layer for layer in block.main.modules() if isinstance(layer, nn.Conv2d)]
 
 
-@pytest.mark.parametrize(("options", "side"), [({}, 24), ({"stem_stride": 1}, 48)])
-def test_sizes_halve_from_stage_to_stage(options, side):
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        ({}, (24, 12, 12, 6)),
+        ({"stem_stride": 1}, (48, 24, 24, 12)),
+        ({"strides": [1, 2, 1]}, (24, 12, 12, 12)),
+        ({"strides": [2, 1, 2]}, (12, 12, 12, 6)),
+    ],
+)
+def test_sizes_halve_where_a_stage_has_a_stride(options, sides):
     network = ResNet(widths=(4, 8, 16), blocks=(1, 2, 1), **options).eval()
     sizes = []
     for block in network.trunk:
         block.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
     assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
-    sides = side, side // 2, side // 2, side // 4
     assert sizes == [(c, s, s) for c, s in zip((4, 8, 8, 16), sides, strict=True)]
 
 
@@ -47,7 +54,9 @@ def test_a_separable_block_takes_the_parameters_of_its_formula():
         ({"widths": [8, 0], "blocks": [1, 1]}, "do not fit"),
         ({"widths": [8, 8], "blocks": [1, 1], "separable_from": 3}, "no stage 3 among 2"),
         ({"widths": [8, 8], "blocks": [1, 1], "separable_from": -1}, "no stage -1 among 2"),
-        ({"stem_stride": 0}, "stride is 1 or 2, not 0"),
+        ({"stem_stride": 0}, r"a stride is 1 or 2, which not all are of \[0, 1, 2, 2, 2\]"),
+        ({"strides": [1, 2, 3, 2]}, r"which not all are of \[2, 1, 2, 3, 2\]"),
+        ({"strides": [1, 2]}, "2 strides for 4 stages"),
     ],
 )
 def test_what_is_no_network(options, message):
