@@ -1,6 +1,7 @@
 """Tables of the expression models that ship."""
 
 import json
+from statistics import mean, stdev
 from typing import Any
 
 from table_parts import ROOT, as_table, percent, read_result
@@ -8,6 +9,8 @@ from table_parts import ROOT, as_table, percent, read_result
 BUNDLES = ROOT / "edge_fer" / "bundles"
 SHIPPED = ("tiny", "small", "base")
 EIGHT = "small-ferplus"
+#: Those that were trained with other seeds too; the first of each is the one that ships.
+SEEDED = ("base",)
 _ACCURACY_HEADS = ("accuracy %", "95 %", "without repeats %")
 
 
@@ -100,6 +103,29 @@ def _disturbed(names: tuple[str, ...]) -> str:
     return as_table(heads, rows)
 
 
+def seeds_table() -> str:
+    """One line per seed of a shipped bundle's last training, and one of their mean and spread."""
+    rows = []
+    for name in SEEDED:
+        seeds = [_seed_figures(*both) for both in zip(*_of_seeds(name), strict=True)]
+        rows += [[name, str(seed), *map(percent, one)] for seed, one in enumerate(seeds)]
+        spread = [f"{percent(mean(of))} ± {percent(stdev(of))}" for of in zip(*seeds, strict=True)]
+        rows.append([name, "mean ± sd", *spread])
+    heads = ["bundle", "seed", "PublicTest without repeats %", "accuracy %", "without repeats %"]
+    return as_table([*heads, "UAR %", "ECE %"], rows)
+
+
+def _of_seeds(name: str) -> list[list[dict[str, Any]]]:
+    """The INT8 TFLite files' results on both splits, by seed."""
+    both = [read_result(f"seeds_{name}_{split}.json") for split in ("PublicTest", "PrivateTest")]
+    return [[one for one in split["results"] if one["format"] == "tflite"] for split in both]
+
+
+def _seed_figures(public: dict[str, Any], private: dict[str, Any]) -> list[float]:
+    keys = ("accuracy", "accuracy_without_leaks", "uar", "ece")
+    return [public["accuracy_without_leaks"], *(private[key] for key in keys)]
+
+
 def _accuracy(figures: dict[str, Any]) -> list[str]:
     return [
         percent(figures["accuracy"]),
@@ -143,4 +169,5 @@ TABLES = {
     "eight": eight_table,
     "eight_classes": eight_classes_table,
     "eight_disturbed": eight_disturbed_table,
+    "seeds": seeds_table,
 }
