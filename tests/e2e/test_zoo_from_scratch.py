@@ -55,6 +55,7 @@ def test_three_are_cut_trained_fitted_and_quantized(voted_fer2013: Path, tmp_pat
     assert tiny.provenance["training"]["command"].count("--teacher") == 3
     assert max(one.size_mb for one in base.files) <= 1.2
     assert base.provenance["training"]["command"].count("--teacher") == 4
+    assert "--seed 2" in base.provenance["training"]["command"]
     assert voted.labels == EXPRESSIONS
     assert "ferplus" in voted.provenance["training"]["data"]
     assert voted.provenance["training"]["command"].count("--teacher") == 1
